@@ -1,0 +1,14 @@
+//! Bytes in, report out.
+//!
+//! The engine finds secrets in one *location* of a request (host, path, query, header value, body, trailer): it takes the bytes apart by
+//! their grammar, peels layers of encoding under one budget, and reports findings with exact spans in the bytes as sent, plus *coverage*: what
+//! it could not look into. It cannot fail on hostile input, has no clock, no files and no logging.
+
+mod engine;
+mod kind;
+mod report;
+
+pub use engine::{CompileError, Engine, EngineId, Limits, Progress, Stream};
+pub use kind::{Kind, Location, Media};
+pub use report::{Coverage, Fingerprint, FingerprintKey, Finding, Gap, LayerId, Report};
+pub use rules::{Confidence, Detector, Home, Place, RuleSet};

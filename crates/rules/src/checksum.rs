@@ -1,0 +1,1 @@
+//! Public checksums of token formats.
