@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rules::{Detector, RuleSet};
 
-use crate::{FingerprintKey, Finding, Kind, Report};
+use crate::{Finding, FingerprintKey, Kind, Report};
 
 /// Bounds of one scan. Every one has a test at the limit and one above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,7 +58,7 @@ struct Inner {
     detectors: Vec<Arc<Detector>>,
     id: EngineId,
     limits: Limits,
-    
+
     key: FingerprintKey,
 }
 

@@ -6,9 +6,10 @@
 
 mod engine;
 mod kind;
+mod layers;
 mod report;
 
 pub use engine::{CompileError, Engine, EngineId, Limits, Progress, Stream};
 pub use kind::{Kind, Location, Media};
-pub use report::{Coverage, Fingerprint, FingerprintKey, Finding, Gap, LayerId, Report};
+pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Report};
 pub use rules::{Confidence, Detector, Home, Place, RuleSet};

@@ -95,7 +95,13 @@ impl Coverage {
     pub fn and(self, other: Coverage) -> Coverage {
         match (self, other) {
             (Coverage::Complete, c) | (c, Coverage::Complete) => c,
-            (a @ Coverage::Partial { at: x, .. }, b @ Coverage::Partial { at: y, .. }) => if y < x { b } else { a },
+            (a @ Coverage::Partial { at: x, .. }, b @ Coverage::Partial { at: y, .. }) => {
+                if y < x {
+                    b
+                } else {
+                    a
+                }
+            }
         }
     }
 }

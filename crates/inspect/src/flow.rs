@@ -83,11 +83,20 @@ impl Flow {
 
     /// A deadline of the caller's passed: the flow ends as the policy says of partial coverage.
     pub fn expire(self: Box<Self>) -> Outcome {
-        Outcome { verdict: Verdict::deny(policy::Reason::LimitExceeded), coverage: Coverage::Complete, findings: vec![], body_bytes: 0, cached: false }
+        Outcome {
+            verdict: Verdict::deny(policy::Reason::LimitExceeded),
+            coverage: Coverage::Complete,
+            findings: vec![],
+            body_bytes: 0,
+            cached: false,
+        }
     }
 
     /// The body is complete (with `trailers`). The last release, unless denied.
     pub fn finish(self: Box<Self>, _trailers: &[Header]) -> (Outcome, Release) {
-        (Outcome { verdict: Verdict::CLEAN, coverage: Coverage::Complete, findings: vec![], body_bytes: 0, cached: false }, Release::default())
+        (
+            Outcome { verdict: Verdict::CLEAN, coverage: Coverage::Complete, findings: vec![], body_bytes: 0, cached: false },
+            Release::default(),
+        )
     }
 }

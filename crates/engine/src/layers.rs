@@ -1,0 +1,105 @@
+//! The seam between the scan driver and what takes bytes apart.
+//!
+//! A *peeler* looks at one view of bytes and emits what it holds inside: leaves of a grammar (JSON strings, form values, multipart parts) and
+//! decoded layers (base64, gzip, …). The driver (`scan.rs`) matches detectors on every view and recurses.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::{Gap, Kind, LayerId};
+
+/// How offsets in peeled bytes map to offsets in the view they came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Map {
+    /// A slice of the parent that begins here: offsets move along one by one.
+    Slice(usize),
+    /// The decoded bytes cannot be told apart one by one: any part maps to this whole run of the parent.
+    Run(Range<usize>),
+    /// Character-wise escapes: decoded byte `i` came from `parent[starts[i]..starts[i + 1]]`; `starts` has one entry more than decoded bytes.
+    Bytes(Vec<usize>),
+}
+
+impl Map {
+    /// The parent's range that carries `decoded` (not empty).
+    pub(crate) fn to_parent(&self, decoded: &Range<usize>) -> Range<usize> {
+        match self {
+            Map::Slice(at) => decoded.start + at..decoded.end + at,
+            Map::Run(run) => run.clone(),
+            Map::Bytes(starts) => starts[decoded.start]..starts[decoded.end],
+        }
+    }
+}
+
+/// One view of bytes to take apart.
+#[derive(Debug, Clone)]
+pub(crate) struct View<'a> {
+    /// The bytes.
+    pub(crate) bytes: &'a [u8],
+    /// What the outermost location is; `None` for anything inside a layer or leaf.
+    pub(crate) kind: Option<&'a Kind>,
+    /// The layer that gave this view, if any: a peeler need not undo its own kind twice for nothing.
+    pub(crate) layer: Option<LayerId>,
+    /// The nearest enclosing key.
+    pub(crate) field: Option<Arc<str>>,
+    /// Whether bytes of the same stream stand before this view (a window that does not begin at the beginning).
+    pub(crate) clipped_start: bool,
+    /// Whether bytes of the same stream follow this view.
+    pub(crate) clipped_end: bool,
+}
+
+/// What one layer or leaf holds.
+#[derive(Debug, Clone)]
+pub(crate) struct Peeled<'a> {
+    /// The layer's or leaf's name.
+    pub(crate) layer: LayerId,
+    /// Its bytes, decoded.
+    pub(crate) bytes: Cow<'a, [u8]>,
+    /// Where they came from.
+    pub(crate) map: Map,
+    /// The nearest enclosing key, where the grammar has one.
+    pub(crate) field: Option<Arc<str>>,
+}
+
+/// What a location may still cost. Deducted by every layer, never reset.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    /// Decoded bytes left.
+    pub(crate) decoded: u64,
+    /// Decoded bytes allowed per encoded byte of one compressed layer beyond a grace of 1 MiB.
+    pub(crate) ratio: u64,
+    /// Units of work left: about one a byte looked at by a regex, 16 a candidate.
+    pub(crate) work: u64,
+    /// The first thing in the present view that could not be looked into: offset in that view, and why. The driver maps and clears it.
+    pub(crate) gap: Option<(usize, Gap)>,
+}
+
+impl Budget {
+    /// Takes `n` decoded bytes; on `false` the gap is noted at `at` and the layer must stop.
+    #[must_use]
+    pub(crate) fn take(&mut self, n: u64, at: usize) -> bool {
+        if self.decoded < n {
+            self.decoded = 0;
+            self.miss(at, Gap::Budget);
+            return false;
+        }
+        self.decoded -= n;
+        true
+    }
+
+    /// Notes that something at `at` could not be looked into; the first one in a view stands.
+    pub(crate) fn miss(&mut self, at: usize, gap: Gap) {
+        if self.gap.is_none_or(|(first, _)| at < first) {
+            self.gap = Some((at, gap));
+        }
+    }
+}
+
+/// Receives what was peeled; `Break` means stop.
+pub(crate) type Emit<'e, 'a> = &'e mut dyn FnMut(Peeled<'a>, &mut Budget) -> ControlFlow<()>;
+
+/// Takes `view` apart by every grammar and decoder that fits it.
+pub(crate) fn peel<'a>(_view: &View<'a>, _budget: &mut Budget, _emit: Emit<'_, 'a>) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
