@@ -1,2 +1,19 @@
-//! The one binary.
-fn main() {}
+//! The one binary of Portcullis.
+
+mod ca;
+mod cli;
+mod config_files;
+mod out;
+mod policy_cmd;
+mod replay;
+mod roles;
+mod rules_cmd;
+mod scan;
+mod signals;
+mod up;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

@@ -1,0 +1,210 @@
+//! The service as a whole: configuration, listening, serving, shutting down.
+
+use std::fmt;
+use std::fs::{self, DirBuilder};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
+use prometheus::Registry;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::watch;
+use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::transport::Server;
+use tonic::transport::server::Router;
+
+use crate::authority::{Authority, KeyAccess};
+use crate::cache::Leaves;
+use crate::error::CertificatesError;
+use crate::metrics::Metrics;
+use crate::sds::AdsServer;
+
+/// The largest request: 2,000 names of 253 bytes twice over, after a reconnect, are about 1.1 MB.
+const LARGEST_REQUEST: usize = 4 * 1024 * 1024;
+/// Streams of one connection. Envoy opens one for ADS and one for health checks.
+const STREAMS_PER_CONNECTION: u32 = 16;
+/// A dead Envoy is noticed within the sum of these two.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the service listens.
+///
+/// The answers carry the leaf key in the clear, so this must be a Unix socket, loopback, or a network only Envoy is on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP address; port 0 lets the system choose.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket; it is made with mode 0600, and a stale one is replaced.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// What bounds the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Leaves kept in memory, about 1 KB each.
+    pub cached_leaves: u64,
+    /// Names one Envoy holds at a time; more take the oldest away.
+    pub names_per_stream: usize,
+    /// ADS streams open at a time, over all Envoys.
+    pub streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { cached_leaves: 10_000, names_per_stream: 2_000, streams: 64 }
+    }
+}
+
+/// How to run the service.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Address,
+    /// The folder of the CA; made if it is not there.
+    pub ca_dir: PathBuf,
+    /// Who may read the key in it.
+    pub key_access: KeyAccess,
+    /// What bounds the service.
+    pub limits: Limits,
+    /// Where the metrics are registered; serving them is up to the caller.
+    pub registry: Registry,
+}
+
+/// The service, before it runs.
+#[derive(Debug)]
+pub struct Certificates;
+
+/// The service, listening but not yet answering.
+#[derive(Debug)]
+pub struct Bound {
+    address: Address,
+    ca_pem: String,
+    listener: Listener,
+    router: Router,
+    ending: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Certificates {
+    /// Loads or makes the CA and starts to listen.
+    ///
+    /// # Errors
+    /// The CA cannot be used, the address cannot be listened on, or the metrics are registered already.
+    pub async fn build(config: Config) -> Result<Bound, CertificatesError> {
+        let (folder, access) = (config.ca_dir.clone(), config.key_access);
+        let loading = tokio::task::spawn_blocking(move || Authority::load_or_create(&folder, access, SystemTime::now()));
+        let authority = loading.await.map_err(|error| CertificatesError::File {
+            action: "load the CA in",
+            path: config.ca_dir.clone(),
+            source: io::Error::other(error),
+        })??;
+        let metrics = Metrics::register(&config.registry)?;
+        let ca_pem = authority.certificate_pem().to_owned();
+        let leaves = Arc::new(Leaves::new(authority.into_signer(), config.limits.cached_leaves, metrics.clone()));
+        let (ending, ended) = watch::channel(false);
+        let ads = AggregatedDiscoveryServiceServer::new(AdsServer::new(leaves, metrics, config.limits, ended))
+            .max_decoding_message_size(LARGEST_REQUEST);
+        let (health, health_service) = tonic_health::server::health_reporter();
+        health.set_serving::<AggregatedDiscoveryServiceServer<AdsServer>>().await;
+        let router = Server::builder()
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .add_service(health_service)
+            .add_service(ads);
+        let (address, listener) = listen(&config.listen).await.map_err(|source| CertificatesError::Listen {
+            address: config.listen.to_string(),
+            source,
+        })?;
+        Ok(Bound { address, ca_pem, listener, router, ending })
+    }
+}
+
+impl Bound {
+    /// The address in use; of a TCP address with the port the system chose.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The public certificate of the CA, PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Serves until `shutdown` completes; then open streams are ended and what is left is waited for.
+    ///
+    /// # Errors
+    /// The server failed.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), CertificatesError> {
+        let ending = self.ending;
+        let stop = async move {
+            shutdown.await;
+            // Streams of ADS never end by themselves. No receiver means no stream, which is as good.
+            drop(ending.send(true));
+            // Dropped later than the streams it ends: `wait_for` would return at once on a closed channel as well.
+            drop(ending);
+        };
+        match self.listener {
+            Listener::Tcp(listener) => self.router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop).await?,
+            Listener::Unix(listener) => self.router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop).await?,
+        }
+        Ok(())
+    }
+}
+
+async fn listen(address: &Address) -> io::Result<(Address, Listener)> {
+    match address {
+        Address::Tcp(address) => {
+            let listener = TcpListener::bind(address).await?;
+            Ok((Address::Tcp(listener.local_addr()?), Listener::Tcp(listener)))
+        }
+        Address::Unix(path) => Ok((address.clone(), Listener::Unix(listen_unix(path)?))),
+    }
+}
+
+/// Binds a socket inside a private folder, gives it mode 0600 and moves it into place, so that others never can connect.
+fn listen_unix(path: &Path) -> io::Result<UnixListener> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if !metadata.file_type().is_socket() => {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    // A short name: the path of a socket holds 107 bytes (unix(7)).
+    let private = path.with_file_name(format!(".{:08x}", rand::random::<u32>()));
+    DirBuilder::new().mode(0o700).create(&private)?;
+    let inside = private.join("s");
+    let bound = UnixListener::bind(&inside).and_then(|listener| {
+        fs::set_permissions(&inside, fs::Permissions::from_mode(0o600))?;
+        fs::rename(&inside, path)?;
+        Ok(listener)
+    });
+    let removed = fs::remove_dir_all(&private);
+    let listener = bound?;
+    removed?;
+    Ok(listener)
+}
+
+#[cfg(test)]
+mod tests;

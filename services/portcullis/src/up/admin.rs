@@ -1,0 +1,82 @@
+//! Envoy's admin interface over its Unix socket: is it ready, and where does it listen.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// A client of the admin socket. Every question is answered within a second or not at all.
+#[derive(Debug)]
+pub(crate) struct Admin {
+    socket: PathBuf,
+}
+
+impl Admin {
+    /// A client for this socket; nothing is opened yet.
+    pub(crate) fn new(socket: PathBuf) -> Admin {
+        Admin { socket }
+    }
+
+    /// Whether Envoy serves, the scanner is healthy, and the stream to the certificates service stands.
+    pub(crate) fn ready(&self) -> bool {
+        self.get("/ready").is_some()
+            && self.stat("cluster.scanner.membership_healthy").is_some_and(|n| n > 0)
+            && self.stat("control_plane.connected_state").is_some_and(|n| n > 0)
+    }
+
+    /// The address of a listener.
+    pub(crate) fn listener(&self, name: &str) -> Option<SocketAddr> {
+        let body: Value = serde_json::from_str(&self.get("/listeners?format=json")?).ok()?;
+        let statuses = body.get("listener_statuses")?.as_array()?;
+        let address = statuses.iter().find(|s| s.get("name").and_then(Value::as_str) == Some(name))?.pointer("/local_address/socket_address")?;
+        let port = u16::try_from(address.get("port_value")?.as_u64()?).ok()?;
+        Some(SocketAddr::new(address.get("address")?.as_str()?.parse().ok()?, port))
+    }
+
+    fn stat(&self, name: &str) -> Option<u64> {
+        let text = self.get(&format!("/stats?filter=^{}$", name.replace('.', "\\.")))?;
+        text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
+    }
+
+    /// The body of a 200 answer. HTTP/1.0 with `Connection: close`, so that the body ends where the stream does.
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = UnixStream::connect(&self.socket).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.take(1 << 20).read_to_string(&mut answer).ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        let status_ok = head.starts_with("HTTP/1.1 200");
+        let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") { dechunk(body)? } else { body.to_owned() };
+        status_ok.then_some(body)
+    }
+}
+
+/// Undoes the chunked coding.
+fn dechunk(mut rest: &str) -> Option<String> {
+    let mut body = String::new();
+    loop {
+        let (size, after) = rest.split_once("\r\n")?;
+        let size = usize::from_str_radix(size.trim(), 16).ok()?;
+        if size == 0 {
+            return Some(body);
+        }
+        body.push_str(after.get(..size)?);
+        rest = after.get(size..)?.strip_prefix("\r\n")?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dechunk;
+
+    #[test]
+    fn chunks_are_joined_and_broken_ones_refused() {
+        assert_eq!(dechunk("3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").as_deref(), Some("abcde"));
+        assert_eq!(dechunk("5\r\nabc"), None);
+        assert_eq!(dechunk("zz\r\nabc"), None);
+    }
+}
