@@ -1,6 +1,16 @@
 //! The parser of detector files.
 
+use std::collections::HashSet;
+
 use crate::Detector;
+
+mod file;
+mod validate;
+
+/// The largest file that is read.
+const MAX_FILE_BYTES: usize = 4 << 20;
+/// The most detectors of one set.
+const MAX_DETECTORS: usize = 10_000;
 
 /// Why a detector file was refused.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +46,31 @@ impl RuleSet {
         crate::builtin::rule_set()
     }
 
-    /// Parses one file of the catalogue's form; `file` is its name, for errors only.
+    /// Parses one file of the catalogue's form; `file` is its name, for errors only. At most 4 MiB and 10,000 detectors.
     ///
     /// # Errors
     /// [`RuleError`] for bad YAML, unknown keys, or a contradictory detector.
-    pub fn from_yaml(_file: &str, _source: &str) -> Result<RuleSet, RuleError> {
-        Ok(RuleSet::default())
+    pub fn from_yaml(file: &str, source: &str) -> Result<RuleSet, RuleError> {
+        let syntax = |message: String| RuleError::Syntax { file: file.to_owned(), message };
+        if source.len() > MAX_FILE_BYTES {
+            return Err(syntax(format!("larger than {MAX_FILE_BYTES} bytes")));
+        }
+        let parsed: file::File = serde_saphyr::from_str(source).map_err(|e| syntax(e.to_string()))?;
+        if parsed.detectors.len() > MAX_DETECTORS {
+            return Err(syntax(format!("more than {MAX_DETECTORS} detectors")));
+        }
+        let detectors = parsed.into_detectors()?;
+        for detector in &detectors {
+            validate::detector(detector)?;
+        }
+        RuleSet { detectors }.unique()
     }
 
     /// This set with `other` laid over it: a detector of the same id is replaced, others are added.
     #[must_use]
     pub fn overlay(mut self, other: RuleSet) -> RuleSet {
-        self.detectors.retain(|d| !other.detectors.iter().any(|o| o.id == d.id));
+        let ids: HashSet<&str> = other.detectors.iter().map(|d| d.id.as_str()).collect();
+        self.detectors.retain(|d| !ids.contains(d.id.as_str()));
         self.detectors.extend(other.detectors);
         self
     }
@@ -56,4 +79,23 @@ impl RuleSet {
     pub fn detectors(&self) -> &[Detector] {
         &self.detectors
     }
+
+    /// Both sets, which must not share an id.
+    pub(crate) fn join(mut self, other: RuleSet) -> Result<RuleSet, RuleError> {
+        self.detectors.extend(other.detectors);
+        self.unique()
+    }
+
+    fn unique(self) -> Result<RuleSet, RuleError> {
+        let mut seen = HashSet::new();
+        for detector in &self.detectors {
+            if !seen.insert(detector.id.as_str()) {
+                return Err(RuleError::Invalid { id: detector.id.clone(), message: "the id is used twice".to_owned() });
+            }
+        }
+        Ok(self)
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,7 @@ impl Session {
         let closed = self.replies.clone();
         loop {
             tokio::select! {
-                _ = ending.wait_for(|ending| *ending) => return Err(Status::unavailable("the certificates service is shutting down")),
+                () = wait_for_end(&mut ending) => return Err(Status::unavailable("the certificates service is shutting down")),
                 () = closed.closed() => return Ok(()),
                 _ = tick.tick() => self.renew(SystemTime::now()).await?,
                 request = requests.message() => match request? {
@@ -248,6 +248,11 @@ impl Session {
     }
 }
 
+/// Waits until the service shuts down. The guard that `wait_for` gives must not live across an await.
+async fn wait_for_end(ending: &mut watch::Receiver<bool>) {
+    drop(ending.wait_for(|ending| *ending).await);
+}
+
 /// What a reply will carry.
 #[derive(Default)]
 struct Pending {
@@ -258,11 +263,8 @@ struct Pending {
 /// Wraps a leaf and the key as the secret of this name. Never log the result: its `Debug` shows the key.
 fn secret_resource(name: String, leaf: &Leaf, key_pem: &str) -> Resource {
     let inline = |text: &str| Some(DataSource { specifier: Some(Specifier::InlineString(text.to_owned())), ..DataSource::default() });
-    let certificate = TlsCertificate {
-        certificate_chain: inline(&leaf.certificate_pem),
-        private_key: inline(key_pem),
-        ..TlsCertificate::default()
-    };
+    let certificate =
+        TlsCertificate { certificate_chain: inline(&leaf.certificate_pem), private_key: inline(key_pem), ..TlsCertificate::default() };
     let secret = Secret { name: name.clone(), r#type: Some(secret::Type::TlsCertificate(certificate)) };
     let resource = Any { type_url: SECRET_TYPE.to_owned(), value: secret.encode_to_vec() };
     Resource { name, version: leaf.version.clone(), resource: Some(resource), ..Resource::default() }

@@ -131,10 +131,8 @@ impl Certificates {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(health_service)
             .add_service(ads);
-        let (address, listener) = listen(&config.listen).await.map_err(|source| CertificatesError::Listen {
-            address: config.listen.to_string(),
-            source,
-        })?;
+        let (address, listener) =
+            listen(&config.listen).await.map_err(|source| CertificatesError::Listen { address: config.listen.to_string(), source })?;
         Ok(Bound { address, ca_pem, listener, router, ending })
     }
 }
@@ -160,10 +158,8 @@ impl Bound {
         let ending = self.ending;
         let stop = async move {
             shutdown.await;
-            // Streams of ADS never end by themselves. No receiver means no stream, which is as good.
-            drop(ending.send(true));
-            // Dropped later than the streams it ends: `wait_for` would return at once on a closed channel as well.
-            drop(ending);
+            // Streams of ADS never end by themselves.
+            ending.send_replace(true);
         };
         match self.listener {
             Listener::Tcp(listener) => self.router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop).await?,

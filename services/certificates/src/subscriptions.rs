@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn the_oldest_names_go_first_and_a_renewed_subscription_is_young_again() {
         let mut subscriptions = Subscriptions::default();
-        ["a", "b", "c", "a"].map(|name| add(&mut subscriptions, name));
+        ["a", "b", "c", "a"].iter().for_each(|name| add(&mut subscriptions, name));
         assert_eq!(subscriptions.shrink(3), Vec::<String>::new());
         assert_eq!(subscriptions.shrink(1), ["b", "c"]);
         subscriptions.remove("a");

@@ -1,0 +1,56 @@
+//! What a detector must hold beyond its form.
+
+use super::RuleError;
+use crate::{Check, Detector, checksum};
+
+const MAX_PATTERN_BYTES: usize = 64 << 10;
+const MIN_ANCHOR_BYTES: usize = 3;
+const MAX_WITHIN: usize = 256;
+
+pub(super) fn detector(d: &Detector) -> Result<(), RuleError> {
+    let problem = id(d).or_else(|| pattern(d)).or_else(|| anchors(d)).or_else(|| context(d)).or_else(|| checks(d));
+    problem.map_or(Ok(()), |message| Err(RuleError::Invalid { id: d.id.clone(), message }))
+}
+
+fn id(d: &Detector) -> Option<String> {
+    let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    (d.id.len() > 100 || !d.id.split('-').all(part)).then(|| "the id is not kebab-case of at most 100 characters".to_owned())
+}
+
+fn pattern(d: &Detector) -> Option<String> {
+    if d.pattern.trim().is_empty() {
+        return Some("the pattern is empty".to_owned());
+    }
+    if d.pattern.len() > MAX_PATTERN_BYTES {
+        return Some(format!("the pattern is longer than {MAX_PATTERN_BYTES} bytes"));
+    }
+    d.examples.is_empty().then(|| "at least one example is needed".to_owned())
+}
+
+fn anchors(d: &Detector) -> Option<String> {
+    if d.anchors.is_empty() && d.context.is_none() {
+        return Some("neither anchors nor context".to_owned());
+    }
+    let short = d.anchors.iter().find(|a| a.len() < MIN_ANCHOR_BYTES);
+    short.map(|a| format!("the anchor `{a}` is shorter than {MIN_ANCHOR_BYTES} bytes"))
+}
+
+fn context(d: &Detector) -> Option<String> {
+    let context = d.context.as_ref()?;
+    if context.keywords.is_empty() {
+        return Some("a context without keywords".to_owned());
+    }
+    if context.within == 0 || context.within > MAX_WITHIN {
+        return Some(format!("`within` is not in 1 to {MAX_WITHIN}"));
+    }
+    let bad = context.keywords.iter().find(|k| k.bytes().any(|b| b.is_ascii_uppercase()) || k.len() < MIN_ANCHOR_BYTES);
+    bad.map(|k| format!("the keyword `{k}` is not lower case or shorter than {MIN_ANCHOR_BYTES} bytes"))
+}
+
+fn checks(d: &Detector) -> Option<String> {
+    d.checks.iter().find_map(|check| match check {
+        Check::Checksum(name) if checksum::verify(name, b"").is_none() => Some(format!("unknown checksum `{name}`")),
+        Check::Entropy(bits) if !(0.0..=8.0).contains(bits) => Some("entropy is not in 0 to 8 bits".to_owned()),
+        _ => None,
+    })
+}

@@ -1,0 +1,53 @@
+//! A whole request through the Inspector, chunk by chunk, pauses included: never a panic, never a byte released after a denial.
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use engine::{Engine, FingerprintKey, Limits, RuleSet};
+use inspect::{Head, Header, Inspector, Opened, Snapshot, Step};
+use libfuzzer_sys::fuzz_target;
+use policy::{Policy, Preset};
+
+static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| {
+    let limits = Limits { whole_bytes: 512, block_bytes: 256, overlap_bytes: 128, ..Limits::default() };
+    let engine = Engine::compile(RuleSet::builtin(), limits, FingerprintKey([7; 32])).expect("the catalogue compiles");
+    Inspector::new(Snapshot { engine, policy: Arc::new(Policy::preset(Preset::Default)) }, 0)
+});
+
+fuzz_target!(|data: &[u8]| {
+    // Parts separated by 0xff 0x00: authority, path, headers in pairs, and the last one is the body.
+    let mut parts: Vec<&[u8]> = Vec::new();
+    let mut rest = data;
+    while let Some(at) = rest.windows(2).position(|w| w == [0xff, 0x00]).filter(|_| parts.len() < 16) {
+        parts.push(&rest[..at]);
+        rest = &rest[at + 2..];
+    }
+    let text = |i: usize| parts.get(i).map(|p| String::from_utf8_lossy(p).into_owned()).unwrap_or_default();
+    let headers = parts.iter().skip(2).collect::<Vec<_>>();
+    let head = Head {
+        request_id: "fuzz".into(),
+        sandbox: "fuzz".into(),
+        method: "POST".into(),
+        tls: true,
+        authority: text(0),
+        path: Bytes::copy_from_slice(parts.get(1).copied().unwrap_or(b"/")),
+        headers: headers
+            .chunks_exact(2)
+            .map(|p| Header { name: String::from_utf8_lossy(p[0]).to_lowercase(), value: Bytes::copy_from_slice(p[1]) })
+            .collect(),
+        end: rest.is_empty(),
+    };
+    let Opened::Body(mut flow) = INSPECTOR.open(head) else { return };
+    for (i, chunk) in rest.chunks(97).enumerate() {
+        if let Step::Deny(_) = flow.push(Bytes::copy_from_slice(chunk)) {
+            return;
+        }
+        if i % 5 == 4
+            && let Step::Deny(_) = flow.pause()
+        {
+            return;
+        }
+    }
+    flow.finish(&[]);
+});
