@@ -14,7 +14,14 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("portcullis-telemetry", &[]),
     (
         "portcullis-scanner",
-        &["portcullis-engine", "portcullis-inspect", "portcullis-policy", "portcullis-rules", "portcullis-scan-proto", "portcullis-telemetry"],
+        &[
+            "portcullis-engine",
+            "portcullis-inspect",
+            "portcullis-policy",
+            "portcullis-rules",
+            "portcullis-scan-proto",
+            "portcullis-telemetry",
+        ],
     ),
     ("portcullis-certificates", &["portcullis-telemetry"]),
     (

@@ -4,7 +4,11 @@ use portcullis_house::{files, root};
 
 fn all_tests() -> String {
     let root = root();
-    ["crates", "services", "tests"].iter().flat_map(|d| files(&root.join(d), ".rs")).map(|f| std::fs::read_to_string(f).expect("readable")).collect()
+    ["crates", "services", "tests"]
+        .iter()
+        .flat_map(|d| files(&root.join(d), ".rs"))
+        .map(|f| std::fs::read_to_string(f).expect("readable"))
+        .collect()
 }
 
 /// Each invariant of docs/architecture.md names the test that holds it: `Held by \`name\``.
@@ -15,7 +19,8 @@ fn every_invariant_names_a_test_that_exists() {
     let mut held = 0;
     for paragraph in text.split("**Invariant:**").skip(1) {
         let end = paragraph.find("\n\n").unwrap_or(paragraph.len());
-        let (_, after) = paragraph[..end].split_once("Held by ").unwrap_or_else(|| panic!("an invariant names no test: {}", &paragraph[..end]));
+        let (_, after) =
+            paragraph[..end].split_once("Held by ").unwrap_or_else(|| panic!("an invariant names no test: {}", &paragraph[..end]));
         for name in after.split('`').skip(1).step_by(2) {
             assert!(tests.contains(&format!("fn {name}(")), "docs/architecture.md names a test that does not exist: {name}");
             held += 1;
@@ -34,7 +39,10 @@ fn paths_in_documents_exist() {
         let text = std::fs::read_to_string(&document).expect("readable");
         for word in text.split('`').skip(1).step_by(2) {
             let first = word.split('/').next().unwrap_or_default();
-            if ["crates", "services", "envoy", "proto", "docs", "tests", "deploy"].contains(&first) && word.contains('/') && !word.contains([' ', '*', '{', ':']) {
+            if ["crates", "services", "envoy", "proto", "docs", "tests", "deploy"].contains(&first)
+                && word.contains('/')
+                && !word.contains([' ', '*', '{', ':'])
+            {
                 assert!(root.join(word).exists(), "{} names {word}", document.display());
             }
         }

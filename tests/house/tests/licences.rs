@@ -3,7 +3,19 @@
 use portcullis_house::metadata;
 
 const FIT: [&str; 14] = [
-    "Apache-2.0", "MIT", "MIT-0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MPL-2.0", "Unicode-3.0", "Unicode-DFS-2016", "Zlib", "0BSD", "CC0-1.0", "Unlicense",
+    "Apache-2.0",
+    "MIT",
+    "MIT-0",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MPL-2.0",
+    "Unicode-3.0",
+    "Unicode-DFS-2016",
+    "Zlib",
+    "0BSD",
+    "CC0-1.0",
+    "Unlicense",
     "BSL-1.0",
 ];
 
@@ -24,6 +36,11 @@ fn licences_of_all_dependencies_fit() {
 
 #[test]
 fn the_judge_of_licences_refuses_what_does_not_fit() {
-    assert!(fits("MIT OR Apache-2.0") && fits("GPL-3.0 OR MIT") && fits("(MIT OR Apache-2.0) AND Unicode-3.0") && fits("Apache-2.0 WITH LLVM-exception"));
+    assert!(
+        fits("MIT OR Apache-2.0")
+            && fits("GPL-3.0 OR MIT")
+            && fits("(MIT OR Apache-2.0) AND Unicode-3.0")
+            && fits("Apache-2.0 WITH LLVM-exception")
+    );
     assert!(!fits("GPL-3.0") && !fits("MIT AND CC-BY-SA-4.0") && !fits(""));
 }
