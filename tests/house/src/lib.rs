@@ -16,7 +16,8 @@ pub fn root() -> PathBuf {
 /// When cargo does not run: these are tests.
 pub fn metadata(args: &[&str]) -> Value {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--offline", "--locked"])
+        // Only this platform's packages are on this machine.
+        .args(["metadata", "--format-version=1", "--offline", "--locked", "--filter-platform", env!("HOUSE_TARGET")])
         .args(args)
         .current_dir(root())
         .output()
