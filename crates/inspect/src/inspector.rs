@@ -1,13 +1,13 @@
 //! What all flows share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 use engine::Engine;
-use policy::Policy;
+use policy::{Policy, PolicyLimits};
 
-use crate::{Flow, Head, Opened};
+use crate::cache::{self, Reports};
+use crate::{CacheStats, Head, Memory, Opened, head};
 
 /// Engine and policy of one moment; a request keeps the snapshot it began with.
 #[derive(Debug, Clone)]
@@ -18,30 +18,31 @@ pub struct Snapshot {
     pub policy: Arc<Policy>,
 }
 
-/// The bytes that all holds of a process share.
-#[derive(Debug, Default)]
-pub struct Memory {
-    used: AtomicUsize,
+/// What outlives snapshots.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) memory: Arc<Memory>,
+    pub(crate) reports: Reports,
 }
 
-impl Memory {
-    /// Bytes held now.
-    pub fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-}
-
-/// Opens flows. Cheap to clone.
+/// Opens flows. Cheap to clone; clones share snapshot, memory and cache.
 #[derive(Debug, Clone)]
 pub struct Inspector {
     snapshot: Arc<ArcSwap<Snapshot>>,
-    memory: Arc<Memory>,
+    shared: Arc<Shared>,
 }
 
 impl Inspector {
-    /// An inspector over `snapshot`, with a report cache of `cache_entries` entries (0: none).
-    pub fn new(snapshot: Snapshot, _cache_entries: u64) -> Inspector {
-        Inspector { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), memory: Arc::default() }
+    /// An inspector over `snapshot`, with a report cache that weighs at most `cache_entries` (0: none). A report weighs one and each of its
+    /// findings one more. The cache's key is made for this process and never leaves it.
+    pub fn new(snapshot: Snapshot, cache_entries: u64) -> Inspector {
+        Inspector::with_cache_key(snapshot, cache_entries, cache::process_key())
+    }
+
+    /// The same with a key of the caller's, which must be random and secret: cached bytes are known by their keyed hash.
+    pub fn with_cache_key(snapshot: Snapshot, cache_entries: u64, cache_key: [u8; 32]) -> Inspector {
+        let shared = Shared { memory: Arc::default(), reports: Reports::new(cache_entries, cache_key) };
+        Inspector { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), shared: Arc::new(shared) }
     }
 
     /// Swaps engine and policy for all requests that begin from now on.
@@ -54,13 +55,23 @@ impl Inspector {
         self.snapshot.load_full()
     }
 
+    /// The limits of the present policy.
+    pub fn limits(&self) -> PolicyLimits {
+        self.snapshot.load().policy.limits()
+    }
+
     /// The memory that holds draw on.
     pub fn memory(&self) -> &Memory {
-        &self.memory
+        &self.shared.memory
+    }
+
+    /// What the report cache did so far.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.shared.reports.stats()
     }
 
     /// Judges a head; without a body that is all, else the flow takes the body.
     pub fn open(&self, head: Head) -> Opened {
-        Opened::Body(Box::new(Flow::new(self.snapshot(), head)))
+        head::open(Arc::clone(&self.shared), self.snapshot(), &head)
     }
 }

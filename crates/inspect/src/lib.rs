@@ -1,12 +1,37 @@
 //! Engine, policy and cache composed: one [`Inspector`], one [`Flow`] a request.
 //!
-//! A flow is a pure, synchronous state machine: head in, chunks in, steps out. It owns the hold-back (nothing is released before it is judged),
-//! the redaction edits, and the audit record. Deadlines and memory are the caller's clock and the shared [`Memory`].
+//! A flow is a pure, synchronous state machine: head in, chunks in, steps out. It owns the hold-back (nothing is released before it is judged)
+//! and the redaction edits. Deadlines are the caller's clock; memory is the shared [`Memory`]. [`AuditRecord`] and [`Problem`] say the same
+//! outcome to the house and to the client.
+//!
+//! Nothing here panics on a wrong order of calls, and no `Debug` output shows a byte of a request.
 
+mod audit;
+mod body;
+mod cache;
+mod case;
+mod facts;
 mod flow;
+mod format;
+mod frames;
+mod head;
 mod inspector;
+mod memory;
 mod message;
+mod normal;
+mod outcome;
+mod problem;
+mod redact;
 
-pub use flow::{Flow, Opened, Outcome, Release, Step};
-pub use inspector::{Inspector, Memory, Snapshot};
+pub use audit::{AuditFinding, AuditRecord, Fail, Timing};
+pub use cache::CacheStats;
+pub use facts::{Facts, GitService, Wire};
+pub use flow::{Flow, Opened, Release, Step};
+pub use inspector::{Inspector, Snapshot};
+pub use memory::Memory;
 pub use message::{Head, HeadEdits, Header};
+pub use outcome::Outcome;
+pub use problem::{Answer, Problem, ProblemFinding};
+
+#[cfg(test)]
+mod tests;

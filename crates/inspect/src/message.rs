@@ -1,8 +1,10 @@
 //! A request as the inspector sees it; no wire type in sight.
 
+use std::fmt;
+
 use bytes::Bytes;
 
-/// A header field.
+/// A header field. Its `Debug` shows lengths only: a name can carry a secret as well as a value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
     /// The name, lower case.
@@ -11,14 +13,14 @@ pub struct Header {
     pub value: Bytes,
 }
 
-impl std::fmt::Debug for Header {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: ({} bytes)", self.name, self.value.len())
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({} bytes): ({} bytes)", self.name.len(), self.value.len())
     }
 }
 
-/// The head of a request.
-#[derive(Debug, Clone)]
+/// The head of a request. Its `Debug` shows neither host nor path nor any header.
+#[derive(Clone)]
 pub struct Head {
     /// An id for the audit record and the answer.
     pub request_id: String,
@@ -38,13 +40,49 @@ pub struct Head {
     pub end: bool,
 }
 
-/// Changes to a head.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+impl Head {
+    /// The values of the header `name` (lower case), in order.
+    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_ref())
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("sandbox", &self.sandbox)
+            .field("tls", &self.tls)
+            .field("path_bytes", &self.path.len())
+            .field("headers", &self.headers.len())
+            .field("end", &self.end)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Changes to a head. Its `Debug` shows what is changed, not to what: the rest of an edited value is still the sender's.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct HeadEdits {
     /// A new path and query.
     pub path: Option<Bytes>,
     /// New values of headers, by index in [`Head::headers`].
     pub headers: Vec<(usize, Bytes)>,
-    /// A new content length.
+    /// A new content length, in bytes; set only where the request had one and the body changed.
     pub content_length: Option<u64>,
+}
+
+impl HeadEdits {
+    /// Whether the head travels as it came.
+    pub fn is_empty(&self) -> bool {
+        self.path.is_none() && self.headers.is_empty() && self.content_length.is_none()
+    }
+}
+
+impl fmt::Debug for HeadEdits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeadEdits")
+            .field("path", &self.path.is_some())
+            .field("headers", &self.headers.iter().map(|(index, _)| *index).collect::<Vec<_>>())
+            .field("content_length", &self.content_length)
+            .finish()
+    }
 }

@@ -1,0 +1,160 @@
+//! Where peelers put what they find: pays the budget, keeps what the grammars have claimed, hands on to the driver.
+
+use std::borrow::Cow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use super::chars::Chars;
+use super::{Budget, Emit, Map, Peeled, View};
+use crate::{Gap, LayerId};
+
+/// `Break` means stop everything: the driver said so, or the work budget is used up.
+pub(super) type Flow = ControlFlow<()>;
+
+/// Shorter leaves are not worth a view: no detector matches in them.
+pub(super) const MIN_LEAF: usize = 4;
+/// Longest key that is kept as `field`, in bytes.
+const MAX_FIELD: usize = 64;
+/// What handing on one view costs, in units of work.
+const EMIT_COST: u64 = 16;
+
+/// One run of the peelers over one view.
+pub(super) struct Sink<'s, 'a> {
+    /// The view that is taken apart.
+    pub(super) view: &'s View<'a>,
+    pub(super) budget: &'s mut Budget,
+    emit: Emit<'s, 'a>,
+    /// What grammars handed on as leaves, by ascending start, none inside another: the layers inside are found there, not here again.
+    claims: Vec<Range<usize>>,
+    sorted: bool,
+    /// How many views were handed on.
+    pub(super) count: usize,
+}
+
+impl<'s, 'a> Sink<'s, 'a> {
+    pub(super) fn new(view: &'s View<'a>, budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
+        Sink { view, budget, emit, claims: Vec::new(), sorted: true, count: 0 }
+    }
+
+    /// The bytes of the view.
+    pub(super) fn bytes(&self) -> &'a [u8] {
+        self.view.bytes
+    }
+
+    /// Deducts `units` of work; when there are none left the gap is noted at `at` and all stops.
+    pub(super) fn work(&mut self, units: u64, at: usize) -> Flow {
+        if self.budget.work < units {
+            self.budget.work = 0;
+            self.budget.miss(at, Gap::Budget);
+            return ControlFlow::Break(());
+        }
+        self.budget.work -= units;
+        ControlFlow::Continue(())
+    }
+
+    /// Hands on bytes of the view as they stand. The whole view is never its own leaf.
+    pub(super) fn slice(&mut self, range: Range<usize>, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
+        let Some(bytes) = self.view.bytes.get(range.clone()) else { return ControlFlow::Continue(()) };
+        if bytes.len() < MIN_LEAF || bytes.len() == self.view.bytes.len() {
+            return ControlFlow::Continue(());
+        }
+        self.work(EMIT_COST, range.start)?;
+        let map = Map::Slice(range.start);
+        self.claim(range);
+        self.send(Cow::Borrowed(bytes), map, layer, field)
+    }
+
+    /// Hands on bytes whose escapes were undone; if there were none, the slice they are.
+    pub(super) fn chars(&mut self, chars: Chars, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
+        let range = chars.range();
+        if chars.escapes == 0 {
+            return self.slice(range, layer, field);
+        }
+        if chars.bytes.len() < MIN_LEAF || !self.budget.take(chars.bytes.len() as u64, range.start) {
+            return ControlFlow::Continue(());
+        }
+        self.work(EMIT_COST + chars.bytes.len() as u64, range.start)?;
+        self.claim(range);
+        self.send(Cow::Owned(chars.bytes), Map::Bytes(chars.starts), layer, field)
+    }
+
+    /// Hands on bytes that `run` of the view decodes to, already taken from the budget of decoded bytes.
+    pub(super) fn unpacked(&mut self, bytes: Vec<u8>, run: Range<usize>, layer: LayerId) -> Flow {
+        if bytes.len() < MIN_LEAF {
+            return ControlFlow::Continue(());
+        }
+        self.work(EMIT_COST + bytes.len() as u64, run.start)?;
+        self.send(Cow::Owned(bytes), Map::Run(run), layer, None)
+    }
+
+    /// Hands on bytes that `run` of the view decodes to.
+    pub(super) fn run(&mut self, bytes: Vec<u8>, run: Range<usize>, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
+        if bytes.len() < MIN_LEAF || !self.budget.take(bytes.len() as u64, run.start) {
+            return ControlFlow::Continue(());
+        }
+        self.work(EMIT_COST + bytes.len() as u64, run.start)?;
+        self.claim(run.clone());
+        self.send(Cow::Owned(bytes), Map::Run(run), layer, field)
+    }
+
+    fn send(&mut self, bytes: Cow<'a, [u8]>, map: Map, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
+        self.count += 1;
+        let field = field.or(self.view.field.as_ref()).cloned();
+        (self.emit)(Peeled { layer, bytes, map, field }, self.budget)
+    }
+
+    fn claim(&mut self, range: Range<usize>) {
+        if let Some(last) = self.claims.last() {
+            if last.start <= range.start && range.end <= last.end {
+                return;
+            }
+            self.sorted &= last.start <= range.start;
+        }
+        self.claims.push(range);
+    }
+
+    /// Whether one leaf that was handed on holds the whole of `range`.
+    pub(super) fn claimed(&mut self, range: &Range<usize>) -> bool {
+        if !self.sorted {
+            self.claims.sort_unstable_by_key(|c| (c.start, std::cmp::Reverse(c.end)));
+            let mut end = 0;
+            self.claims.retain(|c| {
+                let outer = c.end > end;
+                end = end.max(c.end);
+                outer
+            });
+            self.sorted = true;
+        }
+        let after = self.claims.partition_point(|c| c.start <= range.start);
+        after.checked_sub(1).and_then(|i| self.claims.get(i)).is_some_and(|c| range.end <= c.end)
+    }
+}
+
+/// The `field` a key gives: trimmed, lower case, cut at 64 bytes.
+pub(super) fn field(key: &[u8]) -> Option<Arc<str>> {
+    let key = trim(key);
+    let text = String::from_utf8_lossy(key.get(..MAX_FIELD).unwrap_or(key)).to_ascii_lowercase();
+    let mut end = text.len().min(MAX_FIELD);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).filter(|t| !t.is_empty()).map(Arc::from)
+}
+
+/// Without blanks and quotes around.
+pub(super) fn trim(bytes: &[u8]) -> &[u8] {
+    let range = trimmed(bytes, 0..bytes.len());
+    bytes.get(range).unwrap_or_default()
+}
+
+/// `range` of `bytes` without blanks and quotes around.
+pub(super) fn trimmed(bytes: &[u8], mut range: Range<usize>) -> Range<usize> {
+    let blank = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'`'));
+    while range.start < range.end && blank(bytes.get(range.start)) {
+        range.start += 1;
+    }
+    while range.start < range.end && blank(bytes.get(range.end - 1)) {
+        range.end -= 1;
+    }
+    range
+}

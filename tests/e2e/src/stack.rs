@@ -1,0 +1,299 @@
+//! The usual set of a test: origin, DNS, gateway, client. Its methods panic with what went wrong, as assertions do.
+
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::fake::{FakeScanner, RunningFake};
+use crate::gateway::{Gateway, GatewayOptions};
+use crate::{Client, Dns, Origin, PATIENCE, Request, Response, TestCa, processes};
+
+/// The names of the outside world: all lead to the origin, which has certificates for them, so that a refusal is ours.
+/// Those that begin with a dot stand for every name below.
+const NAMES: [&str; 9] = [
+    "sink.example.net",
+    ".sink.example.net",
+    "api.github.com",
+    "github.com",
+    "api.anthropic.com",
+    "api.openai.com",
+    "pastebin.com",
+    "sink.example.net.evil.test",
+    WARM_UP,
+];
+/// The host of the request that proves a stack to work before a test begins.
+const WARM_UP: &str = "warm-up.example.org";
+/// How often a condition without an event of its own is looked at.
+const TICK: Duration = Duration::from_millis(25);
+/// The longest a tool may run.
+const TOOL_WITHIN: Duration = Duration::from_secs(90);
+
+/// A whole little world. Ends when dropped.
+#[derive(Debug)]
+pub struct Stack {
+    /// The server outside; every name leads to it.
+    pub origin: Origin,
+    /// The DNS server.
+    pub dns: Dns,
+    /// The gateway.
+    pub gateway: Gateway,
+    /// A client behind the gateway.
+    pub client: Client,
+}
+
+impl Stack {
+    /// Starts everything, with further arguments for `portcullis up`, and proves that a request passes.
+    ///
+    /// # Panics
+    /// Something did not start; the text holds the logs.
+    pub async fn start(args: &[&str]) -> Self {
+        let stack = Self::assemble(args, Some("127.0.0.0/8"), None).await;
+        let answer = stack.send(Request::get(&format!("https://{WARM_UP}/"))).await;
+        assert_eq!(answer.status, 200, "the stack does not work: {}\n{}", answer.text(), stack.gateway.logs());
+        stack.origin.forget();
+        stack.dns.forget();
+        stack
+    }
+
+    /// Starts everything, but loopback is private as in real life: no origin can be reached.
+    ///
+    /// # Panics
+    /// As [`Stack::start`].
+    pub async fn start_without_allowance(args: &[&str]) -> Self {
+        Self::assemble(args, None, None).await
+    }
+
+    /// Starts everything, but the gateway trusts another CA than the origin's.
+    ///
+    /// # Panics
+    /// As [`Stack::start`].
+    pub async fn start_with_other_upstream_ca(args: &[&str]) -> Self {
+        let other = checked(TestCa::new());
+        Self::assemble(args, Some("127.0.0.0/8"), Some(&other)).await
+    }
+
+    async fn assemble(args: &[&str], allow: Option<&str>, trusted: Option<&TestCa>) -> Self {
+        let ca = checked(TestCa::new());
+        let certified: Vec<String> =
+            NAMES.iter().map(|name| if name.starts_with('.') { format!("*{name}") } else { (*name).to_owned() }).collect();
+        let origin = checked(Origin::start(&ca, &certified.iter().map(String::as_str).collect::<Vec<_>>()).await);
+        let dns = checked(Dns::start(NAMES.map(|name| (name, origin.ip()))).await);
+        let options = GatewayOptions {
+            dns: Some(dns.address()),
+            upstream_ca: trusted.unwrap_or(&ca).pem().to_owned(),
+            allow_upstream: allow.map(str::to_owned),
+            args: args.iter().map(|argument| (*argument).to_owned()).collect(),
+        };
+        let started = tokio::task::spawn_blocking(move || Gateway::start(&options)).await;
+        let gateway = checked(checked(started.context("start of the gateway")));
+        let client = checked(gateway.ca_pem().and_then(|ca| Client::new(gateway.proxy(), &ca)));
+        Self { origin, dns, gateway, client }
+    }
+
+    /// Sends a request through the gateway. Where no response came, the status is 0 and the body says why: a closed connection or a
+    /// failed handshake is a refusal as well.
+    pub async fn send(&self, request: Request) -> Response {
+        let failed = |error: anyhow::Error| Response { body: format!("{error:#}").into_bytes(), ..Response::default() };
+        self.client.send(&request).await.unwrap_or_else(failed)
+    }
+
+    /// Sends a request through the gateway.
+    ///
+    /// # Errors
+    /// No response came.
+    pub async fn try_send(&self, request: Request) -> Result<Response> {
+        self.client.send(&request).await
+    }
+
+    /// Opens a tunnel to port 443 of a host, sends these bytes, and gives what comes back until the tunnel is closed.
+    ///
+    /// # Panics
+    /// There is no tunnel, or it is not closed within [`PATIENCE`].
+    pub async fn raw_tunnel(&self, host: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut tunnel = checked(self.client.tunnel(&format!("{host}:443")).await);
+        checked(tunnel.send(bytes).await);
+        checked(tunnel.read_to_end().await)
+    }
+
+    /// The URL for a tool. Origins listen on the usual ports, so it is the URL itself.
+    #[must_use]
+    pub fn url(&self, url: &str) -> String {
+        url.to_owned()
+    }
+
+    /// Runs a tool with the environment that `up` printed.
+    ///
+    /// # Panics
+    /// It cannot be run, or does not end within 90 s.
+    pub async fn run(&self, command: &[String]) -> Output {
+        let (program, args) = command.split_first().expect("a command");
+        let mut command = tokio::process::Command::new(program);
+        command.args(args).envs(self.gateway.environment().iter().cloned()).env("GIT_TERMINAL_PROMPT", "0");
+        let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        let output = tokio::time::timeout(TOOL_WITHIN, running).await;
+        checked(checked(output.with_context(|| format!("{program} did not end"))).with_context(|| format!("cannot run {program}")))
+    }
+
+    /// Stops a part in its tracks: it keeps its connections and answers nothing.
+    ///
+    /// # Panics
+    /// The part is not running.
+    pub fn freeze(&self, role: &str) {
+        checked(processes::signal(self.pid(role), Signal::STOP));
+    }
+
+    /// Lets a frozen part go on.
+    ///
+    /// # Panics
+    /// The part is not running.
+    pub fn thaw(&self, role: &str) {
+        checked(processes::signal(self.pid(role), Signal::CONT));
+    }
+
+    /// From now on, nobody starts a dead part again: `up` itself is frozen.
+    ///
+    /// # Panics
+    /// `up` is not running.
+    pub fn without_supervision(&self) -> &Self {
+        self.freeze("up");
+        self
+    }
+
+    /// Kills a part and waits until it is dead.
+    ///
+    /// # Panics
+    /// The part is not running.
+    pub fn kill(&self, role: &str) {
+        let pid = self.pid(role);
+        checked(processes::signal(pid, Signal::KILL));
+        checked(processes::wait_for_end(pid, PATIENCE));
+    }
+
+    /// The process id of a part: `envoy`, `scanner`, `certificates` or `up`.
+    ///
+    /// # Panics
+    /// The part has no pid file.
+    #[must_use]
+    pub fn pid(&self, role: &str) -> u32 {
+        checked(self.gateway.pid_of(role))
+    }
+
+    /// The memory of a part now, in bytes.
+    ///
+    /// # Panics
+    /// The part is not running.
+    #[must_use]
+    pub fn rss(&self, role: &str) -> u64 {
+        checked(processes::memory(self.pid(role), "VmRSS"))
+    }
+
+    /// The most memory a part ever had, in bytes.
+    ///
+    /// # Panics
+    /// The part is not running.
+    #[must_use]
+    pub fn peak_rss(&self, role: &str) -> u64 {
+        checked(processes::memory(self.pid(role), "VmHWM"))
+    }
+
+    /// Puts a scanner that misbehaves in the place of the real one, which must be dead, and waits until Envoy holds it healthy.
+    ///
+    /// # Panics
+    /// It cannot listen, or Envoy does not find it.
+    pub async fn fake_scanner(&self, fake: FakeScanner) -> RunningFake {
+        let running = checked(fake.listen(&self.gateway.socket("scanner")).await);
+        let healthy = async || self.gateway.counter("cluster.scanner.membership_healthy").await.is_ok_and(|members| members > 0);
+        self.wait_until("Envoy finds the fake scanner", healthy).await;
+        running
+    }
+
+    /// The sum of Envoy's statistics whose name contains `name`.
+    ///
+    /// # Panics
+    /// The admin interface does not answer.
+    #[must_use]
+    pub fn envoy_counter(&self, name: &str) -> u64 {
+        // On a thread of its own, since the test's runtime must not be entered twice.
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(self.gateway.counter(name))
+        };
+        let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+        checked(asked.unwrap_or_else(|_| bail!("the question to the admin interface panicked")))
+    }
+
+    /// Waits until something without an event of its own is so.
+    ///
+    /// # Panics
+    /// It is not within [`PATIENCE`]; the text holds the logs.
+    pub async fn wait_until(&self, what: &str, condition: impl AsyncFn() -> bool) {
+        let mut ticks = tokio::time::interval(TICK);
+        let waiting = async {
+            while !condition().await {
+                ticks.tick().await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("waited {} s until {what}\n{}", PATIENCE.as_secs(), self.gateway.logs());
+        }
+    }
+
+    /// Asserts that nothing the gateway wrote down so far holds the secret. The text of the panic does not hold it either.
+    ///
+    /// # Panics
+    /// Something does.
+    pub fn assert_no_log_holds(&self, secret: &str) {
+        checked(no_line_holds(&self.gateway.logs(), secret));
+    }
+}
+
+fn no_line_holds(logs: &str, secret: &str) -> Result<()> {
+    assert!(!secret.is_empty(), "an empty secret is in every log");
+    let mut file = "";
+    for line in logs.lines() {
+        file = line.strip_prefix("== ").unwrap_or(file);
+        if line.contains(secret) {
+            bail!("{file} holds the secret: {}", line.replace(secret, "<THE SECRET>"));
+        }
+    }
+    Ok(())
+}
+
+/// The path of a tool for the tests of clients, below `$PORTCULLIS_CLIENT_TOOLS`, else below `target/client-tools`.
+///
+/// # Panics
+/// It is not there; the text says how to get it.
+#[must_use]
+pub fn client_tool(path: &str) -> String {
+    let given = std::env::var_os("PORTCULLIS_CLIENT_TOOLS").map(PathBuf::from);
+    let folder = given.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/client-tools")));
+    let tool = folder.join(path);
+    assert!(
+        tool.exists(),
+        "{} is missing; in {}: python3 -m venv python && python/bin/pip install requests; npm install --prefix node undici@6",
+        tool.display(),
+        folder.display()
+    );
+    tool.display().to_string()
+}
+
+/// The value, or a panic with the whole chain of causes.
+#[track_caller]
+fn checked<T>(result: Result<T>) -> T {
+    result.unwrap_or_else(|error| panic!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::no_line_holds;
+
+    #[test]
+    fn a_secret_in_a_log_is_told_with_its_file_but_not_repeated() {
+        let error = no_line_holds("== a.log\nfine\n== b.log\nkey=sesame;", "sesame").unwrap_err().to_string();
+        assert!(error.starts_with("b.log") && !error.contains("sesame"), "{error}");
+        no_line_holds("== a.log\nfine", "sesame").unwrap();
+    }
+}
