@@ -38,7 +38,7 @@ fuzz_target!(|data: &[u8]| {
             .collect(),
         end: rest.is_empty(),
     };
-    let Opened::Body(mut flow) = INSPECTOR.open(head) else { return };
+    let Opened::Body(mut flow) = INSPECTOR.open(&head) else { return };
     for (i, chunk) in rest.chunks(97).enumerate() {
         if let Step::Deny(_) = flow.push(Bytes::copy_from_slice(chunk)) {
             return;

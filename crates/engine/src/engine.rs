@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use rules::{Detector, RuleSet};
 
-use crate::{Finding, FingerprintKey, Kind, Report};
+use crate::matcher::Matcher;
+use crate::scan::{Scanner, Window};
+use crate::stream::Stream;
+use crate::{FingerprintKey, Kind, Report};
 
 /// Bounds of one scan. Every one has a test at the limit and one above it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,10 +58,10 @@ pub struct CompileError {
 
 #[derive(Debug)]
 struct Inner {
+    matcher: Matcher,
     detectors: Vec<Arc<Detector>>,
     id: EngineId,
     limits: Limits,
-
     key: FingerprintKey,
 }
 
@@ -72,8 +75,10 @@ impl Engine {
     /// # Errors
     /// [`CompileError`] names the first detector whose pattern is invalid or too large.
     pub fn compile(rules: &RuleSet, limits: Limits, key: FingerprintKey) -> Result<Engine, CompileError> {
-        let detectors = rules.detectors().iter().cloned().map(Arc::new).collect();
-        Ok(Engine(Arc::new(Inner { detectors, id: EngineId([0; 16]), limits, key })))
+        let matcher = Matcher::compile(rules)?;
+        let detectors = matcher.detectors().cloned().collect();
+        let id = identify(rules, &limits, &key);
+        Ok(Engine(Arc::new(Inner { matcher, detectors, id, limits, key })))
     }
 
     /// Identifies rules, limits, key and engine version.
@@ -91,51 +96,45 @@ impl Engine {
         self.0.limits
     }
 
-    /// Scans one whole location. The same as a stream that is given all bytes.
+    /// Scans one whole location, however long. Up to [`Limits::whole_bytes`] the same as a stream that is given all bytes.
     pub fn scan(&self, kind: &Kind, bytes: &[u8]) -> Report {
-        let mut stream = self.stream(kind.clone());
-        stream.push(bytes);
-        stream.finish()
+        if bytes.len() > self.0.limits.whole_bytes {
+            let mut stream = self.stream(kind.clone());
+            let progress = stream.push(bytes);
+            let last = stream.finish();
+            let mut findings = progress.findings;
+            findings.extend(last.findings);
+            return Report { findings, coverage: last.coverage };
+        }
+        let scanner = self.scanner();
+        let mut budget = scanner.budget(bytes.len() as u64);
+        scanner.scan(&Window { kind, bytes, clipped: false }, &mut budget)
     }
 
     /// Opens a scan of bytes that arrive in chunks.
-    pub fn stream(&self, _kind: Kind) -> Stream {
-        Stream { pushed: 0 }
+    pub fn stream(&self, kind: Kind) -> Stream {
+        self.stream_within(kind, self.0.limits.whole_bytes)
+    }
+
+    /// The same, but held and scanned as a whole only up to `whole_bytes`, where memory is short.
+    pub fn stream_within(&self, kind: Kind, whole_bytes: usize) -> Stream {
+        Stream::new(self.clone(), kind, whole_bytes)
+    }
+
+    pub(crate) fn scanner(&self) -> Scanner<'_> {
+        Scanner { matcher: &self.0.matcher, key: &self.0.key, limits: &self.0.limits }
     }
 }
 
-/// What is known after a chunk.
-#[derive(Debug, Clone, Default)]
-pub struct Progress {
-    /// Every byte before this offset (as sent) is final: no finding that is not yet reported can begin or end there, and no reported
-    /// finding begins before it and ends after it. Bytes before it may be released.
-    pub clean_to: u64,
-    /// Findings new since the last call.
-    pub findings: Vec<Finding>,
-    /// What could not be looked into so far.
-    pub coverage: crate::Coverage,
-}
-
-/// A scan under way. What it reports depends on the bytes alone, never on how they were cut into chunks.
-#[derive(Debug)]
-pub struct Stream {
-    pushed: u64,
-}
-
-impl Stream {
-    /// Takes the next bytes.
-    pub fn push(&mut self, chunk: &[u8]) -> Progress {
-        self.pushed += chunk.len() as u64;
-        Progress::default()
+/// A hash of everything a report depends on beside the bytes.
+fn identify(rules: &RuleSet, limits: &Limits, key: &FingerprintKey) -> EngineId {
+    let mut hasher = blake3::Hasher::new_keyed(&key.0);
+    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
+    hasher.update(format!("{limits:?}").as_bytes());
+    for detector in rules.detectors() {
+        hasher.update(format!("{detector:?}").as_bytes());
     }
-
-    /// The sender pauses: scans what is there and tells what no live candidate claims. Costs a scan of the held bytes.
-    pub fn settle(&mut self) -> Progress {
-        Progress::default()
-    }
-
-    /// No more bytes: the findings not yet reported, and the coverage of the whole.
-    pub fn finish(self) -> Report {
-        Report::default()
-    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+    EngineId(id)
 }

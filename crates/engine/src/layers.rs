@@ -3,6 +3,19 @@
 //! A *peeler* looks at one view of bytes and emits what it holds inside: leaves of a grammar (JSON strings, form values, multipart parts) and
 //! decoded layers (base64, gzip, …). The driver (`scan.rs`) matches detectors on every view and recurses.
 
+mod base64;
+mod chars;
+pub(crate) mod coding;
+mod container;
+mod escapes;
+mod form;
+mod hex;
+mod json;
+mod multipart;
+mod root;
+mod sink;
+mod utf16;
+
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::ops::Range;
@@ -44,9 +57,7 @@ pub(crate) struct View<'a> {
     /// The nearest enclosing key.
     pub(crate) field: Option<Arc<str>>,
     /// Whether bytes of the same stream stand before this view (a window that does not begin at the beginning).
-    pub(crate) clipped_start: bool,
-    /// Whether bytes of the same stream follow this view.
-    pub(crate) clipped_end: bool,
+    pub(crate) clipped: bool,
 }
 
 /// What one layer or leaf holds.
@@ -99,7 +110,16 @@ impl Budget {
 /// Receives what was peeled; `Break` means stop.
 pub(crate) type Emit<'e, 'a> = &'e mut dyn FnMut(Peeled<'a>, &mut Budget) -> ControlFlow<()>;
 
-/// Takes `view` apart by every grammar and decoder that fits it.
-pub(crate) fn peel<'a>(_view: &View<'a>, _budget: &mut Budget, _emit: Emit<'_, 'a>) -> ControlFlow<()> {
-    ControlFlow::Continue(())
+/// Takes `view` apart by every grammar and decoder that fits it. Grammars come first: what they hand on as leaves is not decoded twice.
+pub(crate) fn peel<'a>(view: &View<'a>, budget: &mut Budget, emit: Emit<'_, 'a>) -> ControlFlow<()> {
+    let mut sink = sink::Sink::new(view, budget, emit);
+    root::peel(&mut sink)?;
+    json::peel(&mut sink)?;
+    form::peel(&mut sink)?;
+    multipart::peel(&mut sink)?;
+    escapes::peel(&mut sink)?;
+    utf16::peel(&mut sink)?;
+    container::peel(&mut sink)?;
+    base64::peel(&mut sink)?;
+    hex::peel(&mut sink)
 }

@@ -7,9 +7,13 @@
 mod engine;
 mod kind;
 mod layers;
+mod matcher;
 mod report;
+mod scan;
+mod stream;
 
-pub use engine::{CompileError, Engine, EngineId, Limits, Progress, Stream};
+pub use engine::{CompileError, Engine, EngineId, Limits};
 pub use kind::{Kind, Location, Media};
 pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Report};
 pub use rules::{Confidence, Detector, Home, Place, RuleSet};
+pub use stream::{Progress, Stream};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::{Coverage, Finding, Fingerprint, Kind, Location, Report};
-use policy::{Action, Judged, Located, PolicyLimits, Reason, Subject, Verdict};
+use policy::{Action, Destination, Host, Judged, Located, PolicyLimits, Reason, Subject, Verdict};
 
 use crate::Outcome;
 use crate::inspector::{Shared, Snapshot};
@@ -47,6 +47,16 @@ impl Case {
             cacheable: 0,
             hits: 0,
         }
+    }
+
+    /// A request that was refused before there was anything to judge.
+    pub(crate) fn refused(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &crate::Head, reason: Reason) -> Case {
+        let nowhere = Destination { host: Host::Name("invalid".to_owned()), port: 0, tls: head.tls };
+        let (sandbox, method) = (head.sandbox.clone(), String::new());
+        let subject = Subject { sandbox, method, destination: nowhere, path: String::new(), upgrade: None, body_signed: false };
+        let mut case = Case::new(shared, snapshot, subject);
+        case.deny(reason);
+        case
     }
 
     pub(crate) fn limits(&self) -> PolicyLimits {

@@ -61,7 +61,11 @@ impl Facts {
 
 impl std::fmt::Debug for Facts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Facts").field("sandbox", &self.sandbox).field("method", &self.method).field("wire", &self.wire).finish_non_exhaustive()
+        f.debug_struct("Facts")
+            .field("sandbox", &self.sandbox)
+            .field("method", &self.method)
+            .field("wire", &self.wire)
+            .finish_non_exhaustive()
     }
 }
 

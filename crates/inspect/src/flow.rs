@@ -1,27 +1,19 @@
-//! One request on its way.
+//! One request on its way: bytes in, bytes that may travel out.
+//!
+//! A body is *gathered* up to the buffer limit and judged as a whole; a longer one, or one whose sender pauses, is *sliding*: what no
+//! finding can still reach is released, the rest is held. gRPC bodies are cut at their own messages.
 
-use std::sync::Arc;
+use std::fmt;
 
-use bytes::Bytes;
-use engine::Coverage;
-use policy::{Judged, Located, Verdict};
+use bytes::{Bytes, BytesMut};
+use engine::{Coverage, Gap, Kind, Location, Media, Stream};
+use policy::{Action, Judged, Located, Reason};
 
-use crate::{Head, HeadEdits, Header, Snapshot};
-
-/// How a request ended, for the answer, the audit record and the metrics.
-#[derive(Debug, Clone)]
-pub struct Outcome {
-    /// The decision.
-    pub verdict: Verdict,
-    /// Whether all was looked into.
-    pub coverage: Coverage,
-    /// What was found, with what policy says of each.
-    pub findings: Vec<(Located, Judged)>,
-    /// Body bytes taken in.
-    pub body_bytes: u64,
-    /// Whether every report of this request came from the cache.
-    pub cached: bool,
-}
+use crate::case::Case;
+use crate::frames::{self, Frame};
+use crate::memory::Grant;
+use crate::redact::{self, Place, Replacement};
+use crate::{HeadEdits, Header, Outcome};
 
 /// What opening a flow gave.
 #[derive(Debug)]
@@ -32,13 +24,19 @@ pub enum Opened {
     Body(Box<Flow>),
 }
 
-/// Bytes that may travel.
-#[derive(Debug, Clone, Default)]
+/// Bytes that may travel. Its `Debug` shows their number.
+#[derive(Clone, Default)]
 pub struct Release {
     /// Set with the first release: the head may travel, with these edits.
     pub head: Option<HeadEdits>,
     /// Body bytes, judged and rewritten where needed.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release").field("head", &self.head).field("body_bytes", &self.body.len()).finish()
+    }
 }
 
 /// What follows from a chunk.
@@ -52,51 +50,327 @@ pub enum Step {
     Deny(Outcome),
 }
 
-/// One request with a body on its way.
+/// What the head says of the body.
 #[derive(Debug)]
-pub struct Flow {
-    #[expect(dead_code, reason = "skeleton")]
-    snapshot: Arc<Snapshot>,
-    #[expect(dead_code, reason = "skeleton")]
-    head: Head,
+pub(crate) struct Body {
+    pub(crate) media: Media,
+    pub(crate) content_length: Option<u64>,
+    /// For a gRPC request, its `grpc-encoding` (`None` inside: not given).
+    pub(crate) grpc: Option<Option<String>>,
 }
 
+/// How the body is looked at.
+enum Mode {
+    /// All of it is held.
+    Gather,
+    /// What was scanned and cannot be part of a finding any more is released.
+    Slide(Box<Stream>),
+    /// Message by message.
+    Messages,
+}
+
+/// One request with a body on its way.
+pub struct Flow {
+    case: Case,
+    edits: Option<HeadEdits>,
+    body: Body,
+    mode: Mode,
+    /// Bytes that have not been released, from `base` on.
+    held: BytesMut,
+    base: u64,
+    /// Replacements in held bytes.
+    replacements: Vec<Replacement>,
+    grant: Grant,
+    over: bool,
+}
+
+impl fmt::Debug for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flow").field("base", &self.base).field("held", &self.held.len()).field("over", &self.over).finish_non_exhaustive()
+    }
+}
+
+/// Under pressure a hold is not made smaller than this.
+const LEAST_HOLD: usize = 64 << 10;
+
 impl Flow {
-    pub(crate) fn new(snapshot: Arc<Snapshot>, head: Head) -> Flow {
-        Flow { snapshot, head }
+    pub(crate) fn new(case: Case, edits: HeadEdits, body: Body) -> Flow {
+        let mode = if body.grpc.is_some() { Mode::Messages } else { Mode::Gather };
+        let grant = Grant::new(case.shared.memory.clone());
+        Flow { case, edits: Some(edits), body, mode, held: BytesMut::new(), base: 0, replacements: Vec::new(), grant, over: false }
     }
 
     /// Takes the next bytes of the body.
-    pub fn push(&mut self, _chunk: Bytes) -> Step {
-        Step::Hold
-    }
-
-    /// The sender pauses: releases the clean head and what no live candidate claims.
-    pub fn pause(&mut self) -> Step {
-        Step::Hold
-    }
-
-    /// Whether bytes are held that no release has covered yet.
-    pub fn holds(&self) -> bool {
-        true
-    }
-
-    /// A deadline of the caller's passed: the flow ends as the policy says of partial coverage.
-    pub fn expire(self: Box<Self>) -> Outcome {
-        Outcome {
-            verdict: Verdict::deny(policy::Reason::LimitExceeded),
-            coverage: Coverage::Complete,
-            findings: vec![],
-            body_bytes: 0,
-            cached: false,
+    pub fn push(&mut self, chunk: Bytes) -> Step {
+        if self.over {
+            return self.denied();
+        }
+        self.case.body_bytes = self.case.body_bytes.saturating_add(chunk.len() as u64);
+        if self.body.content_length.is_some_and(|length| self.case.body_bytes > length) {
+            return self.deny(Reason::Ambiguous);
+        }
+        self.held.extend_from_slice(&chunk);
+        let limits = self.case.limits();
+        // The engine keeps a copy of what it still looks at.
+        if !self.grant.resize(self.held.len().saturating_mul(2), limits.memory_bytes) {
+            return self.deny(Reason::LimitExceeded);
+        }
+        match &mut self.mode {
+            Mode::Messages => self.messages(),
+            Mode::Slide(stream) => {
+                let progress = stream.push(&chunk);
+                self.advance(progress)
+            }
+            Mode::Gather => {
+                let allowance = self.case.shared.memory.allowance(limits.memory_bytes, limits.buffer_bytes, LEAST_HOLD);
+                if self.held.len() <= allowance { Step::Hold } else { self.slide(allowance) }
+            }
         }
     }
 
-    /// The body is complete (with `trailers`). The last release, unless denied.
-    pub fn finish(self: Box<Self>, _trailers: &[Header]) -> (Outcome, Release) {
-        (
-            Outcome { verdict: Verdict::CLEAN, coverage: Coverage::Complete, findings: vec![], body_bytes: 0, cached: false },
-            Release::default(),
-        )
+    /// The sender pauses: releases the clean head and what no live candidate claims. Not for bodies whose length is known: they are awaited.
+    pub fn pause(&mut self) -> Step {
+        if self.over {
+            return self.denied();
+        }
+        if self.held.is_empty() {
+            return match self.edits.take() {
+                Some(edits) => Step::Release(Release { head: Some(edits), body: Bytes::new() }),
+                None => Step::Hold,
+            };
+        }
+        if matches!(self.mode, Mode::Gather) {
+            let first = self.slide(self.case.limits().buffer_bytes);
+            if matches!(first, Step::Deny(_)) {
+                return first;
+            }
+        }
+        match &mut self.mode {
+            Mode::Slide(stream) => {
+                let progress = stream.settle();
+                self.advance(progress)
+            }
+            Mode::Gather | Mode::Messages => Step::Hold,
+        }
     }
+
+    /// Whether bytes, or the head, are held that no release has covered yet.
+    pub fn holds(&self) -> bool {
+        !self.over && (self.edits.is_some() || !self.held.is_empty())
+    }
+
+    /// A claimed tail was held for as long as it may be: it counts as not looked into, and policy says whether it travels.
+    pub fn expire(&mut self) -> Step {
+        if self.over {
+            return self.denied();
+        }
+        self.case.take(Vec::new(), Coverage::Partial { at: self.base, gap: Gap::Budget });
+        if self.case.denied() {
+            return self.denied();
+        }
+        self.release(self.held.len())
+    }
+
+    /// Ends the flow: something outside of it went wrong.
+    pub fn fail(mut self: Box<Self>, reason: Reason) -> Outcome {
+        self.case.deny(reason);
+        self.case.outcome()
+    }
+
+    /// The body is complete (with `trailers`). The last release, unless denied.
+    pub fn finish(mut self: Box<Self>, trailers: &[Header]) -> (Outcome, Release) {
+        let short = self.body.content_length.is_some_and(|length| self.case.body_bytes != length);
+        if short {
+            self.case.deny(Reason::Ambiguous);
+        }
+        if !self.over && !self.case.denied() {
+            self.trailers(trailers);
+        }
+        let release = if self.over || self.case.denied() { None } else { self.rest() };
+        let outcome = self.case.outcome();
+        match release {
+            Some(release) if !self.case.denied() => (outcome, release),
+            _ => (outcome, Release::default()),
+        }
+    }
+
+    fn trailers(&mut self, trailers: &[Header]) {
+        for trailer in trailers {
+            let kind = Kind::of(Location::Trailer(trailer.name.to_ascii_lowercase().into()));
+            for bytes in [trailer.value.as_ref(), trailer.name.as_bytes()] {
+                let report = self.case.scan(&kind, bytes);
+                let located =
+                    report.findings.iter().map(|finding| Located { location: kind.location.clone(), finding: finding.clone() }).collect();
+                let judged = self.case.take(located, report.coverage);
+                // A trailer arrives when the head has long gone: nobody expects it to be rewritten.
+                if judged.iter().any(|j| j.action == Action::Redact) {
+                    self.case.deny(Reason::RedactionImpossible);
+                }
+            }
+        }
+    }
+
+    /// What is still held when the body ends.
+    fn rest(&mut self) -> Option<Release> {
+        match std::mem::replace(&mut self.mode, Mode::Gather) {
+            Mode::Gather => self.whole(),
+            Mode::Messages if self.held.is_empty() => Some(self.cut(0)),
+            Mode::Messages => {
+                self.case.deny(Reason::Ambiguous);
+                None
+            }
+            Mode::Slide(stream) => {
+                let report = stream.finish();
+                self.found(report.findings, report.coverage);
+                if self.case.denied() { None } else { self.rewritten(self.held.len()) }
+            }
+        }
+    }
+
+    /// The whole body at once: the only form in which lengths may change under a content length, and in which structure is checked.
+    fn whole(&mut self) -> Option<Release> {
+        let kind = Kind::body(self.body.media.clone());
+        let report = self.case.scan(&kind, &self.held);
+        self.found(report.findings.clone(), report.coverage);
+        if self.case.denied() {
+            return None;
+        }
+        if self.replacements.is_empty() {
+            return Some(self.cut(self.held.len()));
+        }
+        let place = if is_form(&self.body.media) { Place::Escaped } else { Place::Text };
+        let new = redact::rewrite(&self.held, self.base, &self.replacements, place).filter(|new| {
+            let valid = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+            (!valid(&self.held) || valid(new)) && self.case.clean_again(&kind, new, true)
+        });
+        let Some(new) = new else {
+            self.case.deny(Reason::RedactionImpossible);
+            return None;
+        };
+        let mut release = self.cut(self.held.len());
+        if let (Some(head), Some(_)) = (&mut release.head, self.body.content_length) {
+            head.content_length = Some(new.len() as u64);
+        }
+        release.body = Bytes::from(new);
+        Some(release)
+    }
+
+    /// From gathering to sliding: the engine gets what was gathered.
+    fn slide(&mut self, whole_bytes: usize) -> Step {
+        let mut stream = Box::new(self.case.snapshot.engine.stream_within(Kind::body(self.body.media.clone()), whole_bytes));
+        let progress = stream.push(&self.held);
+        self.mode = Mode::Slide(stream);
+        self.advance(progress)
+    }
+
+    fn advance(&mut self, progress: engine::Progress) -> Step {
+        self.found(progress.findings, progress.coverage);
+        if self.case.denied() {
+            return self.denied();
+        }
+        let clean = usize::try_from(progress.clean_to.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.held.len());
+        if clean == 0 { Step::Hold } else { self.release(clean) }
+    }
+
+    /// Every complete message, each scanned on its own.
+    fn messages(&mut self) -> Step {
+        let mut clean = 0;
+        loop {
+            let rest = self.held.get(clean..).unwrap_or_default();
+            match frames::first(rest) {
+                Frame::Incomplete => break,
+                Frame::Invalid => return self.deny(Reason::Ambiguous),
+                Frame::Message { compressed, len } => {
+                    let coding = match &self.body.grpc {
+                        Some(Some(coding)) if compressed => vec![coding.clone()],
+                        _ if compressed => vec!["(not declared)".to_owned()],
+                        _ => Vec::new(),
+                    };
+                    let payload = rest.get(frames::PREFIX_BYTES..len).unwrap_or_default();
+                    let kind = Kind::body(Media { content_type: Some("application/protobuf".into()), content_encoding: coding });
+                    let report = self.case.scan(&kind, payload);
+                    let at = self.base + (clean + frames::PREFIX_BYTES) as u64;
+                    let moved = report.findings.iter().cloned().map(|mut f| {
+                        f.span = f.span.start + at..f.span.end + at;
+                        f
+                    });
+                    self.found(moved.collect(), report.coverage);
+                    // Lengths inside a message are its sender's: no text is exchanged in it.
+                    if !self.replacements.is_empty() {
+                        self.case.deny(Reason::RedactionImpossible);
+                    }
+                    if self.case.denied() {
+                        return self.denied();
+                    }
+                    clean += len;
+                }
+            }
+        }
+        if clean == 0 { Step::Hold } else { self.release(clean) }
+    }
+
+    /// Takes findings in, and notes what is to be replaced.
+    fn found(&mut self, findings: Vec<engine::Finding>, coverage: Coverage) {
+        let replacements: Vec<Replacement> = findings.iter().map(Replacement::of).collect();
+        let judged: Vec<Judged> = self.case.take_body(findings, coverage);
+        self.replacements.extend(replacements.into_iter().zip(judged).filter(|(_, j)| j.action == Action::Redact).map(|(r, _)| r));
+    }
+
+    /// Releases the first `clean` held bytes, rewritten.
+    fn release(&mut self, clean: usize) -> Step {
+        match self.rewritten(clean) {
+            Some(release) => Step::Release(release),
+            None => self.denied(),
+        }
+    }
+
+    /// The first `clean` held bytes, rewritten; with a known length the replacements keep it.
+    fn rewritten(&mut self, clean: usize) -> Option<Release> {
+        let until = self.base + clean as u64;
+        let (due, later): (Vec<Replacement>, Vec<Replacement>) = self.replacements.drain(..).partition(|r| r.span.start < until);
+        self.replacements = later;
+        if due.is_empty() {
+            return Some(self.cut(clean));
+        }
+        let place = match self.body.content_length {
+            Some(_) => Place::Exact,
+            None if is_form(&self.body.media) => Place::Escaped,
+            None => Place::Text,
+        };
+        let part = self.held.get(..clean).unwrap_or_default();
+        let kind = Kind::body(Media { content_encoding: Vec::new(), ..self.body.media.clone() });
+        let new = redact::rewrite(part, self.base, &due, place).filter(|new| self.case.clean_again(&kind, new, false));
+        let Some(new) = new else {
+            self.case.deny(Reason::RedactionImpossible);
+            return None;
+        };
+        let mut release = self.cut(clean);
+        release.body = Bytes::from(new);
+        Some(release)
+    }
+
+    /// Takes bytes out of the hold, as they came, and the head with the first of them.
+    fn cut(&mut self, clean: usize) -> Release {
+        let body = self.held.split_to(clean.min(self.held.len())).freeze();
+        self.base += body.len() as u64;
+        // Giving memory back always succeeds.
+        let _shrunk = self.grant.resize(self.held.len().saturating_mul(2), usize::MAX);
+        Release { head: self.edits.take(), body }
+    }
+
+    fn deny(&mut self, reason: Reason) -> Step {
+        self.case.deny(reason);
+        self.denied()
+    }
+
+    /// The flow is over; nothing held ever travels.
+    fn denied(&mut self) -> Step {
+        self.over = true;
+        self.held.clear();
+        Step::Deny(self.case.outcome())
+    }
+}
+
+fn is_form(media: &Media) -> bool {
+    media.content_type.as_deref().is_some_and(|t| t.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"))
 }

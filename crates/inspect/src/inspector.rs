@@ -71,7 +71,7 @@ impl Inspector {
     }
 
     /// Judges a head; without a body that is all, else the flow takes the body.
-    pub fn open(&self, head: Head) -> Opened {
-        head::open(Arc::clone(&self.shared), self.snapshot(), &head)
+    pub fn open(&self, head: &Head) -> Opened {
+        head::open(Arc::clone(&self.shared), self.snapshot(), head)
     }
 }

@@ -7,12 +7,10 @@
 //! Nothing here panics on a wrong order of calls, and no `Debug` output shows a byte of a request.
 
 mod audit;
-mod body;
 mod cache;
 mod case;
 mod facts;
 mod flow;
-mod format;
 mod frames;
 mod head;
 mod inspector;
@@ -23,7 +21,7 @@ mod outcome;
 mod problem;
 mod redact;
 
-pub use audit::{AuditFinding, AuditRecord, Fail, Timing};
+pub use audit::{AuditFinding, AuditRecord};
 pub use cache::CacheStats;
 pub use facts::{Facts, GitService, Wire};
 pub use flow::{Flow, Opened, Release, Step};
@@ -32,6 +30,3 @@ pub use memory::Memory;
 pub use message::{Head, HeadEdits, Header};
 pub use outcome::Outcome;
 pub use problem::{Answer, Problem, ProblemFinding};
-
-#[cfg(test)]
-mod tests;

@@ -61,6 +61,8 @@ pub enum Check {
     Digits(u32),
     /// Not a documentation placeholder (`xxxx`, `EXAMPLE`, `<...>`, one repeated character, a plain sequence).
     NotPlaceholder,
+    /// Not made of plain words, numbers and separators alone, as paths, names of resources and sentences are.
+    NotWords,
     /// A named checksum of [`crate::checksum::verify`].
     Checksum(String),
 }

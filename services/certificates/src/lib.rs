@@ -18,4 +18,5 @@ pub use authority::{Authority, KeyAccess};
 pub use bundle::{find_system_roots, write_bundle};
 pub use error::CertificatesError;
 pub use name::HostName;
-pub use server::{Address, Bound, Certificates, Config, Limits};
+pub use server::{Bound, Certificates, Config, Limits};
+pub use telemetry::Address;

@@ -1,18 +1,14 @@
 //! The service as a whole: configuration, listening, serving, shutting down.
 
-use std::fmt;
-use std::fs::{self, DirBuilder};
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use prometheus::Registry;
-use tokio::net::{TcpListener, UnixListener};
+use telemetry::{Address, Listener};
 use tokio::sync::watch;
 use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::Server;
@@ -31,26 +27,6 @@ const STREAMS_PER_CONNECTION: u32 = 16;
 /// A dead Envoy is noticed within the sum of these two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where the service listens.
-///
-/// The answers carry the leaf key in the clear, so this must be a Unix socket, loopback, or a network only Envoy is on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// A TCP address; port 0 lets the system choose.
-    Tcp(SocketAddr),
-    /// The path of a Unix socket; it is made with mode 0600, and a stale one is replaced.
-    Unix(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
 
 /// What bounds the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +48,7 @@ impl Default for Limits {
 /// How to run the service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// Where to listen. The answers carry the leaf key in the clear, so this must be a Unix socket, loopback, or a network only Envoy is on.
     pub listen: Address,
     /// The folder of the CA; made if it is not there.
     pub ca_dir: PathBuf,
@@ -96,12 +72,6 @@ pub struct Bound {
     listener: Listener,
     router: Router,
     ending: watch::Sender<bool>,
-}
-
-#[derive(Debug)]
-enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
 }
 
 impl Certificates {
@@ -131,8 +101,9 @@ impl Certificates {
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(health_service)
             .add_service(ads);
-        let (address, listener) =
-            listen(&config.listen).await.map_err(|source| CertificatesError::Listen { address: config.listen.to_string(), source })?;
+        let (address, listener) = Listener::bind(&config.listen)
+            .await
+            .map_err(|source| CertificatesError::Listen { address: config.listen.to_string(), source })?;
         Ok(Bound { address, ca_pem, listener, router, ending })
     }
 }
@@ -167,39 +138,6 @@ impl Bound {
         }
         Ok(())
     }
-}
-
-async fn listen(address: &Address) -> io::Result<(Address, Listener)> {
-    match address {
-        Address::Tcp(address) => {
-            let listener = TcpListener::bind(address).await?;
-            Ok((Address::Tcp(listener.local_addr()?), Listener::Tcp(listener)))
-        }
-        Address::Unix(path) => Ok((address.clone(), Listener::Unix(listen_unix(path)?))),
-    }
-}
-
-/// Binds a socket inside a private folder, gives it mode 0600 and moves it into place, so that others never can connect.
-fn listen_unix(path: &Path) -> io::Result<UnixListener> {
-    match fs::symlink_metadata(path) {
-        Ok(metadata) if !metadata.file_type().is_socket() => {
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a file that is not a socket"));
-        }
-        Ok(_) | Err(_) => {}
-    }
-    // A short name: the path of a socket holds 107 bytes (unix(7)).
-    let private = path.with_file_name(format!(".{:08x}", rand::random::<u32>()));
-    DirBuilder::new().mode(0o700).create(&private)?;
-    let inside = private.join("s");
-    let bound = UnixListener::bind(&inside).and_then(|listener| {
-        fs::set_permissions(&inside, fs::Permissions::from_mode(0o600))?;
-        fs::rename(&inside, path)?;
-        Ok(listener)
-    });
-    let removed = fs::remove_dir_all(&private);
-    let listener = bound?;
-    removed?;
-    Ok(listener)
 }
 
 #[cfg(test)]

@@ -39,7 +39,13 @@ pub(crate) fn rules(paths: &[PathBuf]) -> Result<RuleSet> {
 /// When a detector does not compile.
 pub(crate) fn engine(rules: &RuleSet, policy: &Policy, key: FingerprintKey) -> Result<Engine> {
     let from = policy.limits();
-    let limits = Limits { depth: from.depth, decoded_bytes: from.decoded_bytes, ratio: from.ratio, whole_bytes: from.buffer_bytes, ..Limits::default() };
+    let limits = Limits {
+        depth: from.depth,
+        decoded_bytes: from.decoded_bytes,
+        ratio: from.ratio,
+        whole_bytes: from.buffer_bytes,
+        ..Limits::default()
+    };
     Ok(Engine::compile(rules, limits, key)?)
 }
 
@@ -85,10 +91,18 @@ pub(crate) fn private_dir(dir: &Path) -> Result<()> {
 /// When another `up` uses it.
 pub(crate) fn lock_state(dir: &Path) -> Result<File> {
     let path = dir.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path).with_context(|| format!("cannot open {}", path.display()))?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(fs::TryLockError::WouldBlock) => bail!("another `portcullis up` uses {}; stop it, or give this one its own --state-dir", dir.display()),
+        Err(fs::TryLockError::WouldBlock) => {
+            bail!("another `portcullis up` uses {}; stop it, or give this one its own --state-dir", dir.display())
+        }
         Err(fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
     }
 }
@@ -100,12 +114,19 @@ pub(crate) fn lock_state(dir: &Path) -> Result<File> {
 pub(crate) fn fingerprint_key(path: &Path) -> Result<FingerprintKey> {
     match fs::read(path) {
         Ok(bytes) => {
-            let key = bytes.try_into().map_err(|_| anyhow::anyhow!("{} does not hold a key of 32 bytes; remove it to get a new one", path.display()))?;
+            let key = bytes
+                .try_into()
+                .map_err(|_| anyhow::anyhow!("{} does not hold a key of 32 bytes; remove it to get a new one", path.display()))?;
             Ok(FingerprintKey(key))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let key = random_key()?;
-            let mut file = File::options().create_new(true).write(true).mode(0o600).open(path).with_context(|| format!("cannot make {}", path.display()))?;
+            let mut file = File::options()
+                .create_new(true)
+                .write(true)
+                .mode(0o600)
+                .open(path)
+                .with_context(|| format!("cannot make {}", path.display()))?;
             file.write_all(&key.0)?;
             Ok(key)
         }

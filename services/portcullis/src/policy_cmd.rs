@@ -43,9 +43,14 @@ pub(crate) enum PolicyCommand {
 pub(crate) fn run(command: PolicyCommand) -> Result<u8> {
     match command {
         PolicyCommand::Check { file } => {
-            let lints = config_files::policy(Some(&file))?.lints();
+            let policy = config_files::policy(Some(&file))?;
+            let lints = policy.lints();
             lints.iter().try_for_each(|lint| out::line(&format!("{}: {lint}", file.display())))?;
-            out::note(&format!("{}: {}", file.display(), if lints.is_empty() { "fine".into() } else { format!("{} remarks", lints.len()) }));
+            out::note(&format!(
+                "{}: {}",
+                file.display(),
+                if lints.is_empty() { "fine".into() } else { format!("{} remarks", lints.len()) }
+            ));
             Ok(if lints.is_empty() { exit::FINE } else { exit::FOUND })
         }
         PolicyCommand::Explain { policy, method, sandbox, url } => {

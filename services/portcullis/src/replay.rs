@@ -51,7 +51,9 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
     let engine = config_files::engine(&config_files::rules(&args.rules)?, &policy, key)?;
     let inspector = Inspector::new(Snapshot { engine, policy: Arc::new(policy) }, 0);
     let mut reader: Box<dyn BufRead> = match &args.file {
-        Some(path) if path.as_os_str() != "-" => Box::new(BufReader::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?)),
+        Some(path) if path.as_os_str() != "-" => {
+            Box::new(BufReader::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?))
+        }
         _ => Box::new(io::stdin().lock()),
     };
     let mut stopped = false;
@@ -84,7 +86,7 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
 
 /// One request through the Inspector, in chunks as a gateway sees them.
 fn judge(inspector: &Inspector, head: inspect::Head, mut body: Bytes) -> (Outcome, Bytes) {
-    let mut flow = match inspector.open(head) {
+    let mut flow = match inspector.open(&head) {
         Opened::Decided(outcome, _) => return (outcome, Bytes::new()),
         Opened::Body(flow) => flow,
     };

@@ -63,9 +63,21 @@ fn check(files: &[PathBuf]) -> Result<u8> {
     let kind = Kind::body(Media::default());
     let mut failures = 0;
     for detector in engine.detectors() {
-        let found = |text: &str, least: Confidence| engine.scan(&kind, text.as_bytes()).findings.iter().any(|f| f.detector.id == detector.id && f.confidence >= least);
-        let missed = detector.examples.iter().enumerate().filter(|(_, text)| !found(text, Confidence::Low)).map(|(i, _)| format!("example {} is not found", i + 1));
-        let flagged = detector.counter_examples.iter().enumerate().filter(|(_, text)| found(text, Confidence::Medium)).map(|(i, _)| format!("counter-example {} is found", i + 1));
+        let found = |text: &str, least: Confidence| {
+            engine.scan(&kind, text.as_bytes()).findings.iter().any(|f| f.detector.id == detector.id && f.confidence >= least)
+        };
+        let missed = detector
+            .examples
+            .iter()
+            .enumerate()
+            .filter(|(_, text)| !found(text, Confidence::Low))
+            .map(|(i, _)| format!("example {} is not found", i + 1));
+        let flagged = detector
+            .counter_examples
+            .iter()
+            .enumerate()
+            .filter(|(_, text)| found(text, Confidence::Medium))
+            .map(|(i, _)| format!("counter-example {} is found", i + 1));
         for problem in missed.chain(flagged) {
             failures += 1;
             out::line(&format!("{}: {problem}", detector.id))?;

@@ -93,7 +93,10 @@ impl Hit {
     fn text(&self) -> String {
         let through = if self.trail.is_empty() { String::new() } else { format!(" in {}", self.trail.join(" > ")) };
         let Hit { path, line, column, confidence, detector, name, start, end, fingerprint, .. } = self;
-        format!("{path}:{line}:{column}: {confidence} {detector}: {name}{through}, {} bytes masked [{fingerprint}]", end.saturating_sub(*start))
+        format!(
+            "{path}:{line}:{column}: {confidence} {detector}: {name}{through}, {} bytes masked [{fingerprint}]",
+            end.saturating_sub(*start)
+        )
     }
 }
 
@@ -143,7 +146,12 @@ pub(crate) fn run(args: &ScanArgs) -> Result<u8> {
 }
 
 /// Streams one input through the engine.
-fn scan_one(engine: &Engine, path: Option<&Path>, bar: &ProgressBar, report: &mut dyn FnMut(&Finding, &Lines) -> Result<()>) -> Result<Coverage> {
+fn scan_one(
+    engine: &Engine,
+    path: Option<&Path>,
+    bar: &ProgressBar,
+    report: &mut dyn FnMut(&Finding, &Lines) -> Result<()>,
+) -> Result<Coverage> {
     let mut reader: Box<dyn Read> = match path {
         Some(path) => Box::new(File::open(path)?),
         None => Box::new(io::stdin().lock()),

@@ -88,7 +88,12 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     let environment = environment::Environment::new(proxy, &stack.bundle());
     if args.command.is_empty() {
         out::line(&environment.exports())?;
-        out::line(&format!("# metrics: http://{}/metrics   Scan API: http://{}   logs: {}", stack.metrics(), stack.scan_api(), stack.logs().display()))?;
+        out::line(&format!(
+            "# metrics: http://{}/metrics   Scan API: http://{}   logs: {}",
+            stack.metrics(),
+            stack.scan_api(),
+            stack.logs().display()
+        ))?;
         out::line("# ready")?;
         stack.supervise(&signals)?;
         return Ok(exit::FINE);

@@ -1,1 +1,15 @@
-//! The scanner service.
+//! The scanner: Envoy's external processor and the Scan API, over one [`inspect::Inspector`].
+//!
+//! Only `extproc` and `api` know a wire. `extproc::session` is a pure state machine; `extproc::driver` is the loop around it that reads,
+//! writes and keeps the time.
+
+mod api;
+mod extproc;
+mod metrics;
+mod record;
+mod reload;
+mod service;
+
+pub use metrics::Metrics;
+pub use reload::Load;
+pub use service::{Bound, Config, Limits, Scanner, ScannerError};

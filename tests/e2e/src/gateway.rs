@@ -51,12 +51,14 @@ impl Gateway {
     /// # Errors
     /// The binary is not built, or it did not become ready; the error holds what it said.
     pub fn start(options: &GatewayOptions) -> Result<Self> {
-        let binary = binary()?;
+        Self::start_with(&mut Command::new(binary()?), options)
+    }
+
+    fn start_with(command: &mut Command, options: &GatewayOptions) -> Result<Self> {
         // Not in $TMPDIR, which may be too deep for the address of a socket.
         let state = tempfile::Builder::new().prefix("pc-e2e-").tempdir_in("/tmp")?;
         let upstream_ca = state.path().join("upstream-ca.pem");
         fs::write(&upstream_ca, &options.upstream_ca)?;
-        let mut command = Command::new(&binary);
         command.args(["up", "--listen", "127.0.0.1:0", "--state-dir"]).arg(state.path()).arg("--upstream-ca").arg(&upstream_ca);
         if let Some(dns) = options.dns {
             command.args(["--dns", &dns.to_string()]);
@@ -69,7 +71,7 @@ impl Gateway {
         }
         // A group of its own, so that nothing it started can be left behind.
         command.args(&options.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().with_context(|| format!("cannot run {}", binary.display()))?;
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let output = Arc::new(Mutex::new(String::new()));
         let (lines, received) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
@@ -107,6 +109,16 @@ impl Gateway {
     #[must_use]
     pub fn proxy(&self) -> SocketAddr {
         self.proxy
+    }
+
+    /// Where the Scan API listens, as `up` printed it.
+    ///
+    /// # Errors
+    /// It printed nothing of the kind.
+    pub fn scan_api(&self) -> Result<String> {
+        let output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, after) = output.split_once("Scan API: http://").context("no address of the Scan API in what `up` printed")?;
+        Ok(after.split_whitespace().next().unwrap_or_default().to_owned())
     }
 
     /// The state folder.
@@ -279,7 +291,47 @@ fn unquote(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::unquote;
+    use super::*;
+
+    /// Starts a script in the place of the binary; `$5` is the state folder (`up --listen ADDR --state-dir DIR`).
+    fn start(script: &str) -> Result<Gateway> {
+        let folder = tempfile::tempdir()?;
+        let binary = folder.path().join("portcullis");
+        fs::write(&binary, script)?;
+        let started = Gateway::start_with(Command::new("/bin/sh").arg(&binary), &GatewayOptions::default());
+        folder.close()?;
+        started
+    }
+
+    const READY: &str = r##"
+        mkdir "$5/run"; sleep 300 & echo $! > "$5/run/scanner.pid"
+        echo "export HTTPS_PROXY=http://127.0.0.1:4242"; echo "export SSL_CERT_FILE='/a b'"; echo "# ready"; echo "to stderr" >&2
+    "##;
+
+    #[test]
+    fn what_is_printed_before_ready_is_understood() {
+        let gateway = start(&format!("{READY} wait")).unwrap();
+        assert_eq!(gateway.proxy(), SocketAddr::from(([127, 0, 0, 1], 4242)));
+        assert_eq!(gateway.environment()[1], ("SSL_CERT_FILE".to_owned(), "/a b".to_owned()));
+        assert!(gateway.state_dir().join("upstream-ca.pem").is_file());
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_gateway_whose_parts_are_frozen_and_which_heeds_no_signal_for_its_children() {
+        let gateway = start(&format!("{READY} wait")).unwrap();
+        let part = gateway.pid_of("scanner").unwrap();
+        processes::signal(part, Signal::STOP).unwrap();
+        processes::signal(gateway.pid_of("up").unwrap(), Signal::STOP).unwrap();
+        assert!(!processes::has_ended(part) && processes::memory(part, "VmRSS").unwrap() > 0);
+        drop(gateway);
+        processes::wait_for_end(part, crate::PATIENCE).unwrap();
+    }
+
+    #[test]
+    fn a_gateway_that_does_not_start_says_why() {
+        let error = start("echo no such policy >&2; exit 2").unwrap_err().to_string();
+        assert!(error.contains("ended before it was ready"), "{error}");
+    }
 
     #[test]
     fn quotes_of_the_shell_are_undone() {

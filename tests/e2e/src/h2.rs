@@ -46,7 +46,8 @@ impl H2 {
     /// # Errors
     /// The stream broke off before a response, or nothing moved for [`crate::PATIENCE`].
     pub async fn send(&mut self, request: &Request) -> Result<Response> {
-        let stream = self.open(request).await?;
+        let length = request.announces_length().then_some(request.body.len());
+        let stream = self.start(request, length).await?;
         let pieces: Vec<Bytes> = request.pieces().into_iter().map(Bytes::copy_from_slice).collect();
         let H2Stream { frames, response } = stream;
         let sending = async move {
@@ -74,11 +75,15 @@ impl H2 {
         }
     }
 
-    /// Opens a stream whose body is sent piece by piece; the body and chunks of the request are not sent.
+    /// Opens a stream whose body is sent piece by piece, its length not announced; the body and chunks of the request are not sent.
     ///
     /// # Errors
     /// The connection is closed, or a header of the request is none.
     pub async fn open(&mut self, request: &Request) -> Result<H2Stream> {
+        self.start(request, None).await
+    }
+
+    async fn start(&mut self, request: &Request, length: Option<usize>) -> Result<H2Stream> {
         let target = request.target()?;
         let authority = request.inner_host.as_deref().unwrap_or(target.authority);
         let uri = format!("{}://{authority}{}", if target.tls { "https" } else { "http" }, target.path);
@@ -87,8 +92,8 @@ impl H2 {
             let name = HeaderName::from_bytes(name.as_bytes()).context("header name")?;
             built = built.header(name, HeaderValue::from_bytes(value.as_bytes()).context("header value")?);
         }
-        if request.announces_length() {
-            built = built.header(http::header::CONTENT_LENGTH, request.body.len());
+        if let Some(length) = length {
+            built = built.header(http::header::CONTENT_LENGTH, length);
         }
         let (frames, receiver) = mpsc::channel(4);
         let built = built.body(StreamBody::new(ReceiverStream::new(receiver)))?;

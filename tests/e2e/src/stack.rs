@@ -1,6 +1,5 @@
 //! The usual set of a test: origin, DNS, gateway, client. Its methods panic with what went wrong, as assertions do.
 
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -262,21 +261,16 @@ fn no_line_holds(logs: &str, secret: &str) -> Result<()> {
     Ok(())
 }
 
-/// The path of a tool for the tests of clients, below `$PORTCULLIS_CLIENT_TOOLS`, else below `target/client-tools`.
+/// The path of a tool that `tests/setup` installed beside the build.
 ///
 /// # Panics
 /// It is not there; the text says how to get it.
 #[must_use]
 pub fn client_tool(path: &str) -> String {
-    let given = std::env::var_os("PORTCULLIS_CLIENT_TOOLS").map(PathBuf::from);
-    let folder = given.unwrap_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/client-tools")));
-    let tool = folder.join(path);
-    assert!(
-        tool.exists(),
-        "{} is missing; in {}: python3 -m venv python && python/bin/pip install requests; npm install --prefix node undici@6",
-        tool.display(),
-        folder.display()
-    );
+    let test = checked(std::env::current_exe().context("the test's own file"));
+    let target = test.ancestors().nth(3).unwrap_or(std::path::Path::new("target"));
+    let tool = target.join("clients").join(path);
+    assert!(tool.exists(), "{} is missing; run: bash tests/setup", tool.display());
     tool.display().to_string()
 }
 

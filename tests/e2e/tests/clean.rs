@@ -18,7 +18,10 @@ async fn clean_requests_arrive_bit_for_bit_with_their_content_length() {
     let stack = Stack::start(&[]).await;
     for len in [0, 1, 4096, 65_536, 300_000, 1 << 20, (1 << 20) + 1, 3 << 20] {
         let body = noise(len);
-        for request in [Request::post("https://sink.example.net/up?a=%41&b=+").body(body.clone()), Request::post("https://sink.example.net/up?a=%41&b=+").body(body.clone()).http2()] {
+        for request in [
+            Request::post("https://sink.example.net/up?a=%41&b=+").body(body.clone()),
+            Request::post("https://sink.example.net/up?a=%41&b=+").body(body.clone()).http2(),
+        ] {
             let answer = stack.send(request.header("x-mine", "a  b").header("content-type", "text/plain")).await;
             assert_eq!(answer.status, 200, "{len}: {}", answer.text());
             let seen = stack.origin.last();
@@ -35,11 +38,24 @@ async fn chunked_bodies_arrive_whole_and_nobody_learns_of_the_gateway() {
     let stack = Stack::start(&[]).await;
     let body = noise(200_000);
     let request = Request::post("https://sink.example.net/").body(body.clone()).chunks(&[1, 7, 4096, 100_000]);
-    let answer = stack.send(request.header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").header("x-forwarded-for", "10.1.2.3")).await;
+    let answer = stack
+        .send(
+            request.header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01").header("x-forwarded-for", "10.1.2.3"),
+        )
+        .await;
     assert_eq!(answer.status, 200);
     let seen = stack.origin.last();
     assert!(seen.body == body);
-    for name in ["traceparent", "tracestate", "x-forwarded-for", "x-forwarded-proto", "x-request-id", "via", "x-envoy-expected-rq-timeout-ms", "proxy-authorization"] {
+    for name in [
+        "traceparent",
+        "tracestate",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+        "via",
+        "x-envoy-expected-rq-timeout-ms",
+        "proxy-authorization",
+    ] {
         assert_eq!(seen.header(name), None, "{name}");
     }
     assert_eq!(answer.header("x-portcullis-failed-open").as_deref().unwrap_or("0"), "0");

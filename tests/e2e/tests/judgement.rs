@@ -25,7 +25,8 @@ async fn an_llm_request_is_redacted_the_same_way_each_time_and_stays_valid() {
     let token = github_pat();
     let body = format!(r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"user","content":"Deploy with \"{token}\" \u00e9 now"}}]}}"#);
     let mut bodies = Vec::new();
-    for request in [Request::post("https://api.anthropic.com/v1/messages"), Request::post("https://api.anthropic.com/v1/messages").http2()] {
+    for request in [Request::post("https://api.anthropic.com/v1/messages"), Request::post("https://api.anthropic.com/v1/messages").http2()]
+    {
         let answer = stack.send(request.header("content-type", "application/json").body(body.clone())).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         let seen = stack.origin.last();
@@ -43,7 +44,9 @@ async fn an_llm_request_is_redacted_the_same_way_each_time_and_stays_valid() {
 async fn a_signed_body_is_denied_rather_than_broken() {
     let stack = Stack::start(&[]).await;
     let body = format!(r#"{{"prompt":"{}"}}"#, github_pat());
-    let request = Request::post("https://api.anthropic.com/v1/messages").header("content-type", "application/json").header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==");
+    let request = Request::post("https://api.anthropic.com/v1/messages")
+        .header("content-type", "application/json")
+        .header("content-md5", "1B2M2Y8AsgTpgAmY7PhCfg==");
     let answer = stack.send(request.body(body)).await;
     assert_eq!(answer.status, 403);
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
@@ -70,11 +73,20 @@ async fn what_cannot_be_looked_into_is_denied() {
 #[tokio::test]
 async fn addresses_paste_sites_and_upgrades_are_refused() {
     let stack = Stack::start(&[]).await;
-    for url in ["https://pastebin.com/", "http://93.184.216.34/", "http://169.254.169.254/latest/meta-data/", "http://localhost/", "https://sink.example.net:8443/"] {
+    for url in [
+        "https://pastebin.com/",
+        "http://93.184.216.34/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://localhost/",
+        "https://sink.example.net:8443/",
+    ] {
         let answer = stack.send(Request::get(url)).await;
         assert_ne!(answer.status, 200, "{url}");
     }
-    let upgrade = Request::get("https://sink.example.net/").header("connection", "upgrade").header("upgrade", "websocket").header("sec-websocket-version", "13");
+    let upgrade = Request::get("https://sink.example.net/")
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13");
     assert_eq!(stack.send(upgrade.header("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA==")).await.status, 403);
     assert_eq!(stack.origin.requests().len(), 0);
 }
@@ -86,7 +98,15 @@ async fn grpc_clients_get_grpc_statuses() {
     let mut body = vec![0];
     body.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
     body.extend(message.as_bytes());
-    let answer = stack.send(Request::post("https://sink.example.net/a.B/C").header("content-type", "application/grpc").header("te", "trailers").body(body).http2()).await;
+    let answer = stack
+        .send(
+            Request::post("https://sink.example.net/a.B/C")
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(body)
+                .http2(),
+        )
+        .await;
     assert_eq!((answer.status, answer.header("grpc-status").as_deref()), (200, Some("7")));
     assert_eq!(stack.origin.requests().len(), 0);
 }

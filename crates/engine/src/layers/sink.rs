@@ -78,6 +78,21 @@ impl<'s, 'a> Sink<'s, 'a> {
         self.send(Cow::Owned(chars.bytes), Map::Bytes(chars.starts), layer, field)
     }
 
+    /// As [`Sink::chars`], but what stands there is still looked at in every other way.
+    pub(super) fn loose(&mut self, chars: Chars, layer: LayerId) -> Flow {
+        self.mapped(chars.bytes, chars.starts, layer)
+    }
+
+    /// Hands on bytes with the offset each came from.
+    pub(super) fn mapped(&mut self, bytes: Vec<u8>, starts: Vec<usize>, layer: LayerId) -> Flow {
+        let at = starts.first().copied().unwrap_or(0);
+        if bytes.len() < MIN_LEAF || !self.budget.take(bytes.len() as u64, at) {
+            return ControlFlow::Continue(());
+        }
+        self.work(EMIT_COST + bytes.len() as u64, at)?;
+        self.send(Cow::Owned(bytes), Map::Bytes(starts), layer, None)
+    }
+
     /// Hands on bytes that `run` of the view decodes to, already taken from the budget of decoded bytes.
     pub(super) fn unpacked(&mut self, bytes: Vec<u8>, run: Range<usize>, layer: LayerId) -> Flow {
         if bytes.len() < MIN_LEAF {

@@ -6,8 +6,9 @@ use prometheus::Registry;
 use tonic::transport::Channel;
 
 use super::*;
+use crate::Address;
 use crate::authority::KeyAccess;
-use crate::server::{Address, Certificates, Config, Limits};
+use crate::server::{Certificates, Config, Limits};
 
 /// A running service, and what ends it.
 struct Service {

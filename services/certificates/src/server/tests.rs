@@ -4,6 +4,10 @@ use hyper_util::rt::TokioIo;
 use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use super::*;
 
 fn config(folder: &Path, listen: Address) -> Config {

@@ -63,7 +63,8 @@ impl Request {
         };
         let request_id = self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned);
         let sandbox = self.sandbox.unwrap_or_else(|| "replay".into());
-        let head = Head { request_id, sandbox, method: self.method, tls, authority, path: Bytes::from(path), headers, end: body.is_empty() };
+        let head =
+            Head { request_id, sandbox, method: self.method, tls, authority, path: Bytes::from(path), headers, end: body.is_empty() };
         Ok((head, body))
     }
 }

@@ -31,7 +31,8 @@ impl Admin {
     pub(crate) fn listener(&self, name: &str) -> Option<SocketAddr> {
         let body: Value = serde_json::from_str(&self.get("/listeners?format=json")?).ok()?;
         let statuses = body.get("listener_statuses")?.as_array()?;
-        let address = statuses.iter().find(|s| s.get("name").and_then(Value::as_str) == Some(name))?.pointer("/local_address/socket_address")?;
+        let address =
+            statuses.iter().find(|s| s.get("name").and_then(Value::as_str) == Some(name))?.pointer("/local_address/socket_address")?;
         let port = u16::try_from(address.get("port_value")?.as_u64()?).ok()?;
         Some(SocketAddr::new(address.get("address")?.as_str()?.parse().ok()?, port))
     }

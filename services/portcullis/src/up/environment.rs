@@ -48,7 +48,11 @@ impl Environment {
 
 /// Quotes for a POSIX shell, only where needed.
 fn quote(value: &str) -> String {
-    if value.bytes().all(|b| b.is_ascii_alphanumeric() || b"/:._-,+@%".contains(&b)) { value.into() } else { format!("'{}'", value.replace('\'', r"'\''")) }
+    if value.bytes().all(|b| b.is_ascii_alphanumeric() || b"/:._-,+@%".contains(&b)) {
+        value.into()
+    } else {
+        format!("'{}'", value.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

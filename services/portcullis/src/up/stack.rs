@@ -51,7 +51,8 @@ struct Part {
 
 impl Part {
     fn spawn(&mut self) -> Result<()> {
-        let log = File::options().create(true).append(true).open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
+        let log =
+            File::options().create(true).append(true).open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
         let child = Command::new(&self.program)
             .args(&self.args)
             .stdin(Stdio::null())
@@ -111,7 +112,10 @@ impl Stack {
         }
         process::stop_leftover(&run.join("envoy.pid"), state);
         let (sockets, keep) = socket_dir(&run)?;
-        let roots = settings.upstream_ca.clone().map_or_else(certificates::find_system_roots, Ok).context("no CA certificates found on this system (Debian: apt-get install ca-certificates); --upstream-ca FILE names some")?;
+        let roots =
+            settings.upstream_ca.clone().map_or_else(certificates::find_system_roots, Ok).context(
+                "no CA certificates found on this system (Debian: apt-get install ca-certificates); --upstream-ca FILE names some",
+            )?;
         let values = Values {
             listen: settings.listen,
             admin: sockets.join("admin.sock"),
@@ -273,9 +277,17 @@ fn text(path: &Path) -> String {
 }
 
 fn certificates_args(values: &Values, ca: &Path) -> Vec<String> {
-    ["certificates", "--listen", &format!("unix:{}", text(&values.certificates)), "--ca-dir", &text(ca), "--system-roots", &text(&values.upstream_ca)]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "certificates",
+        "--listen",
+        &format!("unix:{}", text(&values.certificates)),
+        "--ca-dir",
+        &text(ca),
+        "--system-roots",
+        &text(&values.upstream_ca),
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 fn scanner_args(values: &Values, settings: &Settings, state: &Path, metrics: SocketAddr, scan_api: SocketAddr) -> Vec<String> {
@@ -312,11 +324,16 @@ fn scanner_args(values: &Values, settings: &Settings, state: &Path, metrics: Soc
 
 fn envoy_args(config: &Path) -> Vec<String> {
     // Without --disable-hot-restart Envoy ties itself to its parent and to shared memory of one gateway per machine.
-    ["-c", &text(config), "--disable-hot-restart", "--log-level", "warning", "--drain-time-s", "5"].map(str::to_owned).to_vec()
+    ["-c", &text(config), "--disable-hot-restart", "--log-level", "warning", "--component-log-level", "misc:error", "--drain-time-s", "5"]
+        .map(str::to_owned)
+        .to_vec()
 }
 
 /// The last line of a log that says something.
 fn last_line(log: &Path) -> String {
     let text = fs::read(log).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default();
-    text.lines().rev().find(|l| !l.trim().is_empty()).map_or_else(|| format!("see {}", log.display()), |l| l.trim().chars().take(500).collect())
+    text.lines()
+        .rev()
+        .find(|l| !l.trim().is_empty())
+        .map_or_else(|| format!("see {}", log.display()), |l| l.trim().chars().take(500).collect())
 }

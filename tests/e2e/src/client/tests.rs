@@ -99,7 +99,6 @@ async fn an_answer_can_come_before_the_end_of_the_request_and_echo_it() {
     let mut h2 = client.h2("a.test:443", "a.test").await.unwrap();
     let stream = h2.open(&Request::post("https://a.test/")).await.unwrap();
     stream.send("one ").await.unwrap();
-    tokio::time::sleep(Duration::from_secs(2)).await; eprintln!("DBG {:?}", origin.requests());
     origin.wait_until("the first piece", |requests| requests.iter().any(|request| request.body == b"one ")).await.unwrap();
     stream.send("two").await.unwrap();
     let trailers = http::HeaderMap::from_iter([(http::HeaderName::from_static("x-end"), http::HeaderValue::from_static("z"))]);

@@ -17,7 +17,9 @@ fn values() -> Values {
 /// Paths of all leaves that differ, with list indices as they are.
 fn differences(path: &str, a: &Value, b: &Value, out: &mut Vec<String>) {
     match (a, b) {
-        (Value::Object(x), Value::Object(y)) if x.keys().eq(y.keys()) => x.iter().for_each(|(k, v)| differences(&format!("{path}/{k}"), v, &y[k], out)),
+        (Value::Object(x), Value::Object(y)) if x.keys().eq(y.keys()) => {
+            x.iter().for_each(|(k, v)| differences(&format!("{path}/{k}"), v, &y[k], out))
+        }
         (Value::Array(x), Value::Array(y)) if x.len() == y.len() => {
             x.iter().zip(y).enumerate().for_each(|(i, (v, w))| differences(&format!("{path}/{i}"), v, w, out));
         }
@@ -68,7 +70,10 @@ fn only_the_documented_values_change() {
 #[test]
 fn fail_closed_is_what_ships() {
     let changes = changed(&values());
-    assert!(!changes.iter().any(|c| c.ends_with("failure_mode_allow") || c.ends_with("/disabled") || c.ends_with("/resolvers")), "{changes:?}");
+    assert!(
+        !changes.iter().any(|c| c.ends_with("failure_mode_allow") || c.ends_with("/disabled") || c.ends_with("/resolvers")),
+        "{changes:?}"
+    );
 }
 
 /// Every special-purpose range that policy knows is filtered by Envoy on the resolved address too.
@@ -80,7 +85,9 @@ fn envoy_filters_every_special_purpose_range() {
         if let Some(ranges) = map.get("resolved_address_filter").and_then(|f| f.get("ranges")).and_then(Value::as_array) {
             filtered = ranges
                 .iter()
-                .map(|r| Cidr::new(r["address_prefix"].as_str().unwrap().parse().unwrap(), r["prefix_len"].as_u64().unwrap() as u8).unwrap())
+                .map(|r| {
+                    Cidr::new(r["address_prefix"].as_str().unwrap().parse().unwrap(), r["prefix_len"].as_u64().unwrap() as u8).unwrap()
+                })
                 .collect();
         }
     });

@@ -1,0 +1,88 @@
+//! Base64 and base64url (RFC 4648 sections 4 and 5): unpadded, wrapped, glued to words.
+
+use std::ops::{ControlFlow, Range};
+
+use super::sink::{Flow, Sink};
+
+/// Shorter runs carry nothing that is worth a look: 12 bytes.
+const MIN: usize = 16;
+/// A wrapped line is at least this long, but for the last.
+const MIN_LINE: usize = 32;
+
+/// Decodes every run whose content looks like something.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    let mut at = 0;
+    while let Some(run) = next(bytes, at) {
+        at = run.end.max(at + 1);
+        if run.len() < MIN || sink.claimed(&run) {
+            continue;
+        }
+        let encoded = bytes.get(run.clone()).unwrap_or_default();
+        // A run that fills its view in a slice is the same run as in the parent, which left it to the leaf.
+        for skip in 0..4 {
+            let Some(decoded) = encoded.get(skip..).and_then(decode) else { continue };
+            if super::container::worth(&decoded) {
+                sink.run(decoded, run.clone(), "base64", None)?;
+                break;
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn member(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_')
+}
+
+/// The next run at or after `from`: members, then line breaks with more members, then padding.
+fn next(bytes: &[u8], from: usize) -> Option<Range<usize>> {
+    let start = from + bytes.get(from..)?.iter().position(|b| member(*b))?;
+    let mut end = line(bytes, start);
+    let mut last = end - start;
+    while last >= MIN_LINE {
+        let Some(begin) = wrapped(bytes, end) else { break };
+        let stop = line(bytes, begin);
+        if stop == begin || (stop - begin > last && last != stop - begin) {
+            break;
+        }
+        last = stop - begin;
+        end = stop;
+    }
+    end += bytes.get(end..)?.iter().take(2).take_while(|b| **b == b'=').count();
+    Some(start..end)
+}
+
+/// Where the members that begin at `start` end.
+fn line(bytes: &[u8], start: usize) -> usize {
+    bytes.get(start..).map_or(start, |rest| start + rest.iter().take_while(|b| member(**b)).count())
+}
+
+/// After a line break (as bytes or as `\n`, `\r\n` in text) and an indent, where the next line begins.
+fn wrapped(bytes: &[u8], end: usize) -> Option<usize> {
+    let rest = bytes.get(end..)?;
+    let brk = [&b"\r\n"[..], b"\n", b"\\r\\n", b"\\n"].into_iter().find(|b| rest.starts_with(b))?.len();
+    let indent = rest.get(brk..)?.iter().take(16).take_while(|b| matches!(b, b' ' | b'\t')).count();
+    Some(end + brk + indent)
+}
+
+/// Decodes a run: either alphabet, blanks and padding dropped, a stray last character too.
+pub(super) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
+    let mut clean = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.iter();
+    while let Some(b) = rest.next() {
+        match b {
+            b'-' => clean.push(b'+'),
+            b'_' => clean.push(b'/'),
+            b'\\' => {
+                rest.next();
+            }
+            b if member(*b) => clean.push(*b),
+            _ => {}
+        }
+    }
+    if clean.len() % 4 == 1 {
+        clean.pop();
+    }
+    base64_simd::forgiving_decode_to_vec(&clean).ok()
+}

@@ -1,0 +1,120 @@
+//! Compressed streams and archives by their magic, and the question whether decoded bytes are worth a look.
+
+use std::ops::ControlFlow;
+
+use super::coding;
+use super::sink::{Flow, Sink};
+use crate::Gap;
+
+/// A stream that decoded to this much is a stream, not garbage that looked like one.
+const REAL: usize = 512;
+
+/// Whether decoded bytes look like something: mostly printable, UTF-16 text, or a container's magic.
+pub(super) fn worth(bytes: &[u8]) -> bool {
+    if magic(bytes).is_some() || bytes.starts_with(b"PK\x03\x04") {
+        return true;
+    }
+    let sample = bytes.get(..4096).unwrap_or(bytes);
+    let text = sample.iter().filter(|b| (0x20..0x7f).contains(*b) || matches!(b, b'\n' | b'\r' | b'\t')).count();
+    let zeros = sample.iter().filter(|b| **b == 0).count();
+    let high = sample.iter().filter(|b| **b >= 0x80).count();
+    // UTF-8 text has high bytes in company; random bytes have them everywhere.
+    let utf8 = high > 0 && std::str::from_utf8(sample).map_or_else(|e| e.valid_up_to() + 4 > sample.len(), |_| true);
+    let printable = text + if utf8 { high } else { 0 };
+    printable * 100 >= sample.len() * 85
+        || (zeros * 100 >= sample.len() * 40 && text * 100 >= sample.len() * 40)
+        || binary_with_text(sample)
+}
+
+/// A binary serialisation that carries a long printable run.
+fn binary_with_text(sample: &[u8]) -> bool {
+    sample.split(|b| !(0x20..0x7f).contains(b)).any(|run| run.len() >= 20)
+}
+
+/// The coding that bytes with this beginning have.
+fn magic(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        // No reserved flag, method deflate (RFC 1952 section 2.3.1).
+        [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0 => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        // Header checksum of RFC 1950 section 2.2.
+        [0x78, second, ..] if (0x7800 + u16::from(*second)).is_multiple_of(31) && second & 0x20 == 0 => Some("zlib"),
+        _ => None,
+    }
+}
+
+/// Streams anywhere in the view, zip entries, and raw deflate behind a text encoding.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    let declared = sink.view.kind.is_some_and(|k| !k.media.content_encoding.is_empty());
+    if declared {
+        return ControlFlow::Continue(());
+    }
+    let mut at = 0;
+    while let Some(step) = bytes.get(at..).and_then(|rest| memchr::memchr3(0x1f, 0x28, b'P', rest)) {
+        at += step;
+        let rest = bytes.get(at..).unwrap_or_default();
+        at += match magic(rest) {
+            Some(coding) => stream(sink, coding, at)?,
+            None if rest.starts_with(b"PK\x03\x04") => entry(sink, at)?,
+            None => 1,
+        };
+    }
+    if magic(bytes) == Some("zlib") {
+        stream(sink, "zlib", 0)?;
+    } else if matches!(sink.view.layer, Some("base64" | "hex" | "basic")) && bytes.len() >= 16 && !worth(bytes) {
+        stream(sink, "raw-deflate", 0)?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// Decodes a stream at `at`; returns how far to go on.
+fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, at: usize) -> ControlFlow<(), usize> {
+    let bytes = sink.bytes();
+    let input = bytes.get(at..).unwrap_or_default();
+    let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
+    let taken = done.taken.min(input.len()).max(1);
+    match done.gap {
+        Some(Gap::Undecodable) if done.bytes.len() < REAL && (done.bytes.len() < 16 || !worth(&done.bytes)) => {
+            return ControlFlow::Continue(1);
+        }
+        Some(gap) if done.bytes.len() >= REAL => sink.budget.miss(at, gap),
+        _ => {}
+    }
+    let layer = if coding == "raw-deflate" { "deflate" } else { coding };
+    sink.unpacked(done.bytes, at..at + taken, layer)?;
+    ControlFlow::Continue(taken)
+}
+
+/// A zip entry by its local header (APPNOTE.TXT section 4.3.7): stored or deflated; an encrypted one is a gap.
+fn entry(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize> {
+    let bytes = sink.bytes();
+    let Some(header) = bytes.get(at..at + 30) else { return ControlFlow::Continue(1) };
+    let short = |i: usize| usize::from(u16::from_le_bytes([header[i], header[i + 1]]));
+    let long = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize;
+    let (flags, method) = (short(6), short(8));
+    let start = at + 30 + short(26) + short(28);
+    if start > bytes.len() {
+        return ControlFlow::Continue(1);
+    }
+    if flags & 1 != 0 {
+        sink.budget.miss(at, Gap::Encrypted);
+        return ControlFlow::Continue(30);
+    }
+    sink.slice(at + 30..at + 30 + short(26), "zip-name", None)?;
+    match method {
+        0 => {
+            let end = start.saturating_add(long(18)).min(bytes.len());
+            sink.slice(start..end, "zip", None)?;
+            ControlFlow::Continue((start - at).max(1))
+        }
+        8 => {
+            let taken = stream(sink, "raw-deflate", start)?;
+            ControlFlow::Continue(start - at + taken)
+        }
+        _ => {
+            sink.budget.miss(at, Gap::Undecodable);
+            ControlFlow::Continue(30)
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Character-wise escapes wherever they stand: percent, backslash, HTML entities, quoted-printable.
+
+use std::ops::ControlFlow;
+
+use super::chars::{Chars, Escape, Recognise, hex_digit, stretches};
+use super::sink::{Flow, Sink};
+use crate::LayerId;
+
+/// One family: its name, the bytes an escape begins with, how one is read, how many make a stretch worth a look.
+type Family = (LayerId, fn(u8) -> bool, Recognise, usize);
+
+const FAMILIES: [Family; 4] = [
+    ("percent", |b| b == b'%', percent, 1),
+    ("escape", |b| b == b'\\', backslash, 1),
+    ("html-entity", |b| b == b'&', entity, 1),
+    ("quoted-printable", |b| b == b'=', quoted, 2),
+];
+
+/// Hands on each stretch with its escapes undone, one family at a time: mixtures fall out of the recursion.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let source = sink.bytes();
+    for (layer, lead, recognise, least) in FAMILIES {
+        let mut found = Vec::new();
+        stretches(source, lead, recognise, |stretch| {
+            if stretch.strong >= least {
+                found.push(stretch.range);
+            }
+            ControlFlow::Continue(())
+        })?;
+        for range in found {
+            if sink.claimed(&range) {
+                continue;
+            }
+            let chars = Chars::undo(source, range, recognise);
+            if chars.escapes > 0 {
+                sink.loose(chars, layer)?;
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn hex_pair(source: &[u8], at: usize) -> Option<u8> {
+    Some(hex_digit(*source.get(at)?)? << 4 | hex_digit(*source.get(at + 1)?)?)
+}
+
+fn hex_number(source: &[u8], at: usize, digits: usize) -> Option<u32> {
+    source.get(at..at + digits)?.iter().try_fold(0_u32, |n, b| Some(n << 4 | u32::from(hex_digit(*b)?)))
+}
+
+/// `%41` (RFC 3986 section 2.1).
+pub(super) fn percent(source: &[u8], at: usize) -> Option<Escape> {
+    (source.get(at) == Some(&b'%')).then(|| hex_pair(source, at + 1).map(|b| Escape::byte(b, 3)))?
+}
+
+/// As [`percent`], and `+` for a blank (the form encoding of the URL standard).
+pub(super) fn percent_plus(source: &[u8], at: usize) -> Option<Escape> {
+    if source.get(at) == Some(&b'+') { Some(Escape::byte(b' ', 1).weak()) } else { percent(source, at) }
+}
+
+/// Backslash escapes of JSON, JavaScript, C, Python and CSS: `\n`, `\u0041`, `\u{41}`, `\x41`, `\101`.
+pub(super) fn backslash(source: &[u8], at: usize) -> Option<Escape> {
+    if source.get(at) != Some(&b'\\') {
+        return None;
+    }
+    let next = *source.get(at + 1)?;
+    let simple = |byte| Some(Escape::byte(byte, 2).weak());
+    match next {
+        b'n' => simple(b'\n'),
+        b't' => simple(b'\t'),
+        b'r' => simple(b'\r'),
+        b'b' => simple(8),
+        b'f' => simple(12),
+        b'"' | b'\\' | b'/' | b'\'' => Some(Escape::byte(next, 2)),
+        b'x' => hex_pair(source, at + 2).map(|b| Escape::byte(b, 4)),
+        b'u' => unicode(source, at),
+        b'U' => hex_number(source, at + 2, 8).and_then(char::from_u32).map(|c| Escape::char(c, 10)),
+        b'0'..=b'3' => {
+            let digits = source.get(at + 1..at + 4)?;
+            let value = digits.iter().try_fold(0_u32, |n, b| (b'0'..=b'7').contains(b).then(|| n * 8 + u32::from(b - b'0')))?;
+            u8::try_from(value).ok().map(|b| Escape::byte(b, 4))
+        }
+        _ => None,
+    }
+}
+
+/// `\u0041`, a surrogate pair of two, `\u{1f600}`.
+fn unicode(source: &[u8], at: usize) -> Option<Escape> {
+    if source.get(at + 2) == Some(&b'{') {
+        let length = source.get(at + 3..)?.iter().take(7).position(|b| *b == b'}')?;
+        let c = char::from_u32(hex_number(source, at + 3, length)?)?;
+        return Some(Escape::char(c, length + 4));
+    }
+    let unit = hex_number(source, at + 2, 4)?;
+    if let Some(c) = char::from_u32(unit) {
+        return Some(Escape::char(c, 6));
+    }
+    let low = source.get(at + 6..at + 8).filter(|p| *p == b"\\u").and_then(|_| hex_number(source, at + 8, 4));
+    match low {
+        Some(low @ 0xdc00..=0xdfff) if unit < 0xdc00 => {
+            char::from_u32(0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00)).map(|c| Escape::char(c, 12))
+        }
+        _ => Some(Escape::char(char::REPLACEMENT_CHARACTER, 6)),
+    }
+}
+
+/// `&#65;`, `&#x41;` and the names that stand for ASCII (HTML standard, section 13.5).
+pub(super) fn entity(source: &[u8], at: usize) -> Option<Escape> {
+    const NAMES: [(&[u8], u8); 24] = [
+        (b"amp", b'&'),
+        (b"lt", b'<'),
+        (b"gt", b'>'),
+        (b"quot", b'"'),
+        (b"apos", b'\''),
+        (b"nbsp", b' '),
+        (b"lowbar", b'_'),
+        (b"UnderBar", b'_'),
+        (b"hyphen", b'-'),
+        (b"dash", b'-'),
+        (b"colon", b':'),
+        (b"equals", b'='),
+        (b"sol", b'/'),
+        (b"plus", b'+'),
+        (b"period", b'.'),
+        (b"comma", b','),
+        (b"num", b'#'),
+        (b"dollar", b'$'),
+        (b"percnt", b'%'),
+        (b"commat", b'@'),
+        (b"excl", b'!'),
+        (b"Tab", b'\t'),
+        (b"NewLine", b'\n'),
+        (b"bsol", b'\\'),
+    ];
+    let rest = source.get(at..)?.strip_prefix(b"&")?;
+    let length = rest.iter().take(12).position(|b| *b == b';')?;
+    let name = rest.get(..length)?;
+    let used = length + 2;
+    if let Some(number) = name.strip_prefix(b"#") {
+        let text = std::str::from_utf8(number).ok()?;
+        let value = match text.strip_prefix(['x', 'X']) {
+            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+            None => text.parse().ok()?,
+        };
+        return char::from_u32(value).map(|c| Escape::char(c, used));
+    }
+    NAMES.iter().find(|(n, _)| *n == name).map(|(_, byte)| Escape::byte(*byte, used))
+}
+
+/// `=41`, and the soft line break (RFC 2045 section 6.7).
+fn quoted(source: &[u8], at: usize) -> Option<Escape> {
+    match source.get(at..)? {
+        [b'=', b'\r', b'\n', ..] => Some(Escape::nothing(3)),
+        [b'=', b'\n', ..] => Some(Escape::nothing(2)),
+        [b'=', ..] => {
+            // Upper case is what the RFC asks for; lower case is how much else looks, so it is no sign.
+            let escape = hex_pair(source, at + 1).map(|b| Escape::byte(b, 3))?;
+            let upper = source.get(at + 1..at + 3)?.iter().all(|b| !b.is_ascii_lowercase());
+            Some(if upper { escape } else { escape.weak() })
+        }
+        _ => None,
+    }
+}

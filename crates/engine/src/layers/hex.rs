@@ -1,0 +1,55 @@
+//! Hexadecimal: plain, with separators (`:`, `-`, blank), with prefixes (`\x`, `0x`).
+
+use std::ops::{ControlFlow, Range};
+
+use super::chars::hex_digit;
+use super::sink::{Flow, Sink};
+
+/// Fewer bytes carry nothing that is worth a look.
+const MIN: usize = 12;
+
+/// Decodes every run whose content looks like something.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    let mut at = 0;
+    while let Some((run, decoded)) = next(bytes, at) {
+        at = run.end.max(at + 1);
+        if decoded.len() >= MIN && !sink.claimed(&run) && super::container::worth(&decoded) {
+            sink.run(decoded, run, "hex", None)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// The next run of at least two pairs at or after `from`, with its bytes.
+fn next(bytes: &[u8], from: usize) -> Option<(Range<usize>, Vec<u8>)> {
+    let mut start = from;
+    loop {
+        start += bytes.get(start..)?.iter().position(|b| hex_digit(*b).is_some())?;
+        let mut decoded = Vec::new();
+        let mut at = start;
+        let mut end = start;
+        while let Some(byte) = pair(bytes, at) {
+            decoded.push(byte);
+            end = at + 2;
+            at = end + separator(bytes, end);
+        }
+        if decoded.len() >= 2 {
+            return Some((start..end, decoded));
+        }
+        start = end.max(start + 1);
+    }
+}
+
+fn pair(bytes: &[u8], at: usize) -> Option<u8> {
+    Some(hex_digit(*bytes.get(at)?)? << 4 | hex_digit(*bytes.get(at + 1)?)?)
+}
+
+/// How long the separator at `at` is; 0 when the next pair follows at once.
+fn separator(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    [&b"\\x"[..], b", 0x", b",0x", b" 0x", b"0x", b"\r\n", b":", b"-", b" ", b"\n", b","]
+        .into_iter()
+        .find(|s| rest.starts_with(s))
+        .map_or(0, <[u8]>::len)
+}

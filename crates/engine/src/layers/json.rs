@@ -1,0 +1,82 @@
+//! JSON strings as leaves, each with the nearest key: documents, lines of documents, pieces of documents.
+//!
+//! Not a parser: it walks from string to string and asks only what stands around them, so that a truncated document, a window that begins
+//! in the middle, or a stream of documents is taken apart as well as a whole one.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use super::chars::Chars;
+use super::escapes::backslash;
+use super::sink::{Flow, Sink, field};
+
+/// Keys are remembered this deep.
+const MAX_DEPTH: usize = 128;
+
+/// Strings of a view that looks like JSON.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    if !looks(sink) {
+        return ControlFlow::Continue(());
+    }
+    let mut keys: Vec<Option<Arc<str>>> = vec![sink.view.field.clone()];
+    let mut at = 0;
+    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']' | b','))) {
+        at += step;
+        match bytes[at] {
+            b'"' => {
+                let text = string(bytes, at + 1);
+                let after = text.end + 1;
+                let is_key = bytes.get(after..).and_then(|rest| rest.iter().find(|b| !b.is_ascii_whitespace())) == Some(&b':');
+                let chars = Chars::undo(bytes, text.clone(), backslash);
+                if is_key {
+                    let name = field(&chars.bytes);
+                    sink.chars(chars, "json-string", None)?;
+                    if let Some(top) = keys.last_mut() {
+                        *top = name;
+                    }
+                } else {
+                    let key = keys.iter().rev().find_map(Clone::clone);
+                    sink.chars(chars, "json-string", key.as_ref())?;
+                }
+                at = after;
+            }
+            b'{' | b'[' => {
+                if keys.len() < MAX_DEPTH {
+                    keys.push(None);
+                }
+                at += 1;
+            }
+            b'}' | b']' => {
+                if keys.len() > 1 {
+                    keys.pop();
+                }
+                at += 1;
+            }
+            _ => at += 1,
+        }
+        sink.work(1, at.min(bytes.len()))?;
+    }
+    ControlFlow::Continue(())
+}
+
+/// The content of the string whose first byte is at `start`; to the end when it is cut.
+fn string(bytes: &[u8], start: usize) -> Range<usize> {
+    let mut at = start;
+    while let Some(step) = bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
+        at += step;
+        if bytes[at] == b'"' {
+            return start..at;
+        }
+        at += 2;
+    }
+    start..bytes.len()
+}
+
+fn looks(sink: &Sink<'_, '_>) -> bool {
+    let bytes = sink.bytes();
+    let declared = sink.view.kind.and_then(|k| k.media.content_type.as_deref()).is_some_and(|t| t.to_ascii_lowercase().contains("json"));
+    let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
+    let opens = matches!(first, Some(b'{' | b'[')) || (first == Some(&b'"') && bytes.len() > 2);
+    (declared || opens) && memchr::memchr(b'"', bytes).is_some()
+}

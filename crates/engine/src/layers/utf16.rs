@@ -1,0 +1,37 @@
+//! UTF-16 in either byte order, with or without a mark.
+
+use std::ops::ControlFlow;
+
+use super::sink::{Flow, Sink};
+
+/// Hands on the text of a view in which every other byte is zero.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    if bytes.len() < 16 || memchr::memchr(0, bytes).is_none() {
+        return ControlFlow::Continue(());
+    }
+    let zeros = |offset: usize| bytes.iter().skip(offset).step_by(2).filter(|b| **b == 0).count();
+    let half = bytes.len() / 2;
+    let (even, odd) = (zeros(0), zeros(1));
+    let little = odd * 10 > half * 7 && even * 10 < half * 3;
+    let big = even * 10 > half * 7 && odd * 10 < half * 3;
+    if !little && !big {
+        return ControlFlow::Continue(());
+    }
+    let mut text = String::with_capacity(half);
+    let mut starts = Vec::with_capacity(half + 1);
+    let mut at = 0;
+    let unit = |at: usize| {
+        let pair = [*bytes.get(at)?, *bytes.get(at + 1)?];
+        Some(if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) })
+    };
+    while let Some(first) = unit(at) {
+        let two = unit(at + 2).filter(|u| (0xdc00..0xe000).contains(u) && (0xd800..0xdc00).contains(&first));
+        let c = char::decode_utf16([first].into_iter().chain(two)).next().and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER);
+        text.push(c);
+        starts.resize(text.len(), at);
+        at += if two.is_some() { 4 } else { 2 };
+    }
+    starts.push(bytes.len());
+    sink.mapped(text.into_bytes(), starts, "utf-16")
+}

@@ -1,0 +1,167 @@
+//! One detector, compiled.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use regex_automata::meta::Regex;
+use regex_automata::util::captures::Captures;
+use regex_automata::{Anchored, Input, util::syntax};
+use rules::{Boundary, Confidence, Detector};
+
+use super::{boundary, checks};
+use crate::CompileError;
+use crate::layers::View;
+
+/// No pattern looks further than this around its anchor.
+const MAX_REACH: usize = 64 << 10;
+/// Memory a compiled pattern may take.
+const SIZE_LIMIT: usize = 16 << 20;
+
+/// A match of the whole pattern and, if it passed, the secret in it.
+type Confirmed = (Range<usize>, Option<(Range<usize>, Confidence)>);
+
+/// One detector, compiled.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) detector: Arc<Detector>,
+    regex: Regex,
+    /// The group that is the secret.
+    secret: usize,
+    /// The longest match.
+    reach: usize,
+    /// Whether the longest match is bounded by the pattern.
+    bounded: bool,
+    /// Whether every match begins with an anchor.
+    prefix: bool,
+    /// Whether that beginning is the provider's own: a match glued to other words counts too, a little less sure.
+    unmistakable: bool,
+}
+
+impl Rule {
+    pub(crate) fn compile(detector: Arc<Detector>) -> Result<Rule, CompileError> {
+        let error = |message: String| CompileError { id: detector.id.clone(), message };
+        let regex = Regex::builder()
+            .syntax(syntax::Config::new().unicode(false).utf8(false))
+            .configure(Regex::config().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)).onepass_size_limit(Some(1 << 20)))
+            .build(&detector.pattern)
+            .map_err(|e| error(e.to_string()))?;
+        let secret = regex.group_info().to_index(regex_automata::PatternID::ZERO, "secret").unwrap_or(0);
+        let hir = regex_syntax::ParserBuilder::new()
+            .unicode(false)
+            .utf8(false)
+            .build()
+            .parse(&detector.pattern)
+            .map_err(|e| error(e.to_string()))?;
+        let longest = hir.properties().maximum_len();
+        let prefixes = regex_syntax::hir::literal::Extractor::new().limit_total(500).extract(&hir);
+        let begins =
+            |literal: &[u8]| detector.anchors.iter().any(|a| literal.get(..a.len()).is_some_and(|l| l.eq_ignore_ascii_case(a.as_bytes())));
+        let prefix = prefixes.literals().is_some_and(|all| !all.is_empty() && all.iter().all(|l| begins(l.as_bytes())));
+        let own = |anchor: &String| anchor.len() >= 4 && anchor.bytes().any(|b| !b.is_ascii_alphanumeric());
+        let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
+        let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
+        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, unmistakable })
+    }
+
+    /// What the prefilter looks for: the anchors, or without any the context's words.
+    pub(crate) fn anchors(&self) -> impl Iterator<Item = &str> {
+        let words = self.detector.context.iter().flat_map(|c| c.keywords.iter());
+        let from_context = self.detector.anchors.is_empty();
+        self.detector.anchors.iter().chain(words.filter(move |_| from_context)).map(String::as_str)
+    }
+
+    /// Whether the prefilter finds the context's words rather than a part of the match.
+    pub(crate) fn by_context(&self) -> bool {
+        self.detector.anchors.is_empty()
+    }
+
+    /// The bytes in which a match that belongs to an anchor at `at` lies.
+    pub(crate) fn window(&self, at: &Range<usize>, len: usize) -> Range<usize> {
+        if let Some(context) = self.detector.context.as_ref().filter(|_| self.by_context()) {
+            return at.end..(at.end + context.within + self.reach).min(len);
+        }
+        let start = if self.prefix { at.start } else { at.start.saturating_sub(self.reach) };
+        start..(at.start + self.reach).min(len)
+    }
+
+    /// The leftmost match in `window` of the view.
+    fn search(&self, view: &View<'_>, window: Range<usize>, anchored: bool) -> Option<Captures> {
+        let mode = if anchored { Anchored::Yes } else { Anchored::No };
+        let input = Input::new(view.bytes).span(window).anchored(mode);
+        // Most hits are none: the cheap question first.
+        self.regex.search_half(&input)?;
+        let mut captures = self.regex.create_captures();
+        self.regex.search_captures(&input, &mut captures);
+        captures.is_match().then_some(captures)
+    }
+
+    /// Confirms an anchor at `at`; nothing before `from` is looked at again.
+    pub(crate) fn confirm(&self, view: &View<'_>, at: &Range<usize>, from: usize) -> Option<Confirmed> {
+        let window = self.window(at, view.bytes.len());
+        let mut start = window.start.max(from);
+        while start < window.end {
+            let captures = self.search(view, start..window.end, self.prefix)?;
+            let whole = captures.get_match()?.range();
+            if let Some(context) = self.detector.context.as_ref().filter(|_| self.by_context()) {
+                if whole.start > at.end + context.within {
+                    return None;
+                }
+                if let Some(hit) = self.judge(view, &captures, &whole) {
+                    return Some((whole, Some(hit)));
+                }
+            } else if whole.start > at.start {
+                return None;
+            } else if at.end <= whole.end {
+                let hit = self.judge(view, &captures, &whole);
+                return Some((whole, hit));
+            }
+            start = whole.end.max(whole.start + 1);
+        }
+        None
+    }
+
+    /// A match in a leaf whose key holds the context's word.
+    pub(crate) fn in_field(&self, view: &View<'_>) -> Option<(Range<usize>, Confidence)> {
+        let mut start = 0;
+        for _ in 0..8 {
+            let captures = self.search(view, start..view.bytes.len(), false)?;
+            let whole = captures.get_match()?.range();
+            if let Some(hit) = self.judge(view, &captures, &whole) {
+                return Some(hit);
+            }
+            start = whole.end.max(whole.start + 1);
+            if start >= view.bytes.len() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Boundaries, context and checks.
+    fn judge(&self, view: &View<'_>, captures: &Captures, whole: &Range<usize>) -> Option<(Range<usize>, Confidence)> {
+        let span = captures.get_group(self.secret).map_or_else(|| whole.clone(), |m| m.range());
+        let full = self.bounded && whole.len() >= self.reach;
+        let bounded = match self.detector.boundary {
+            Boundary::None => true,
+            Boundary::Left => boundary::left(view.bytes, whole.start),
+            Boundary::Token => boundary::left(view.bytes, whole.start) && boundary::right(view.bytes, whole.end, full),
+        };
+        let secret = view.bytes.get(span.clone())?;
+        // What stands before a clipped window is not known here; the window before it knew.
+        let cut = view.clipped && whole.start == 0 && self.detector.boundary != Boundary::None;
+        if cut || !(bounded || self.unmistakable) || secret.is_empty() || !self.in_context(view, whole.start) {
+            return None;
+        }
+        let passed = self.detector.checks.iter().all(|c| checks::holds(c, secret));
+        let confidence = if bounded { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
+        passed.then_some((span, confidence))
+    }
+
+    /// Whether a word of the context stands near; anchors found by the context need no second look.
+    fn in_context(&self, view: &View<'_>, start: usize) -> bool {
+        let Some(context) = self.detector.context.as_ref().filter(|_| !self.by_context()) else { return true };
+        let field = view.field.as_deref().unwrap_or_default();
+        let near = view.bytes[start.saturating_sub(context.within)..start].to_ascii_lowercase();
+        context.keywords.iter().any(|k| field.contains(k.as_str()) || memchr::memmem::find(&near, k.as_bytes()).is_some())
+    }
+}

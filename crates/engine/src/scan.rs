@@ -1,0 +1,183 @@
+//! The recursion over views: match, peel, recurse; spans mapped back to the bytes as sent.
+
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
+
+use crate::layers::{self, Budget, Map, Peeled, View};
+use crate::matcher::Matcher;
+use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, Limits, Report};
+
+/// What one scan runs with.
+#[derive(Debug)]
+pub(crate) struct Scanner<'e> {
+    pub(crate) matcher: &'e Matcher,
+    pub(crate) key: &'e FingerprintKey,
+    pub(crate) limits: &'e Limits,
+}
+
+/// Work that is granted whatever the size, so that short inputs are looked at thoroughly.
+const WORK_GRACE: u64 = 4 << 20;
+
+/// Views inside views, slices included: a bound on the recursion that no honest content comes near.
+const MAX_NESTED: u32 = 48;
+
+/// The bytes of one scan: a whole location, or a window of it.
+#[derive(Debug)]
+pub(crate) struct Window<'w> {
+    pub(crate) kind: &'w Kind,
+    pub(crate) bytes: &'w [u8],
+    /// Whether bytes of the same stream stand before it.
+    pub(crate) clipped: bool,
+}
+
+/// The layers between the location and the view at hand.
+#[derive(Debug)]
+struct Path<'p> {
+    up: Option<&'p Path<'p>>,
+    map: &'p Map,
+    layer: LayerId,
+    /// Layers so far.
+    depth: u32,
+    /// Views so far, slices included: what bounds the recursion.
+    nested: u32,
+}
+
+impl Path<'_> {
+    /// The location's bytes that carry `span` of the view at hand.
+    fn to_location(path: Option<&Path<'_>>, mut span: Range<usize>) -> Range<usize> {
+        let mut at = path;
+        while let Some(step) = at {
+            span = step.map.to_parent(&span);
+            at = step.up;
+        }
+        span
+    }
+
+    /// The layers, outermost first. Leaves that are mere slices are no layers.
+    fn trail(path: Option<&Path<'_>>) -> Vec<LayerId> {
+        let mut trail = Vec::new();
+        let mut at = path;
+        while let Some(step) = at {
+            if !matches!(step.map, Map::Slice(_)) {
+                trail.push(step.layer);
+            }
+            at = step.up;
+        }
+        trail.reverse();
+        trail
+    }
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    /// By span and detector; the shortest trail stays.
+    findings: BTreeMap<(u64, u64, String), Finding>,
+    coverage: Coverage,
+}
+
+impl Scanner<'_> {
+    /// The budget of a location of `len` bytes.
+    pub(crate) fn budget(&self, len: u64) -> Budget {
+        let mut budget = Budget { decoded: self.limits.decoded_bytes, ratio: self.limits.ratio, work: WORK_GRACE, gap: None };
+        self.grant(&mut budget, len);
+        budget
+    }
+
+    /// What `len` more bytes add to a budget. Text encodings decode to less than twice their size; only compression needs the absolute limit.
+    pub(crate) fn grant(&self, budget: &mut Budget, len: u64) {
+        budget.work = budget.work.saturating_add(len.saturating_mul(self.limits.work_per_byte));
+        budget.decoded = budget.decoded.saturating_add(len.saturating_mul(2));
+    }
+
+    /// Scans one window. Spans are offsets in its bytes.
+    pub(crate) fn scan(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
+        let mut found = Found::default();
+        let view = View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped };
+        self.view(&view, None, budget, &mut found);
+        Report { findings: settle(found.findings), coverage: found.coverage }
+    }
+
+    fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
+        for m in self.matcher.find(view, budget) {
+            let detector = self.matcher.detector(m.rule);
+            let at = Path::to_location(path, m.span.clone());
+            let finding = Finding {
+                detector: Arc::clone(detector),
+                confidence: m.confidence,
+                span: at.start as u64..at.end as u64,
+                trail: Path::trail(path),
+                field: view.field.clone(),
+                fingerprint: self.fingerprint(&view.bytes[m.span]),
+            };
+            found.add(finding);
+        }
+        found.gap(path, budget);
+        let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
+        // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
+        let flow = layers::peel(view, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
+            let deeper = depth + u32::from(!matches!(peeled.map, Map::Slice(_)));
+            if deeper > self.limits.depth || nested >= MAX_NESTED {
+                let at = peeled.map.to_parent(&(0..peeled.bytes.len().max(1))).start;
+                budget.miss(at, Gap::Depth);
+                return ControlFlow::Continue(());
+            }
+            let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field: peeled.field.clone(), clipped: false };
+            // The gap of this view waits while the inner one is looked at.
+            let mine = budget.gap.take();
+            let step = Path { up: path, map: &peeled.map, layer: peeled.layer, depth: deeper, nested: nested + 1 };
+            self.view(&inner, Some(&step), budget, found);
+            budget.gap = mine;
+            if budget.work == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if flow.is_break() && budget.work == 0 {
+            budget.miss(0, Gap::Budget);
+        }
+        found.gap(path, budget);
+    }
+
+    /// The first eight bytes of keyed BLAKE3 over the decoded secret.
+    fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
+        let hash = blake3::keyed_hash(&self.key.0, secret);
+        let mut short = [0; 8];
+        short.copy_from_slice(&hash.as_bytes()[..8]);
+        Fingerprint(short)
+    }
+}
+
+impl Found {
+    fn add(&mut self, finding: Finding) {
+        let key = (finding.span.start, finding.span.end, finding.detector.id.clone());
+        match self.findings.get(&key) {
+            Some(known) if known.trail.len() <= finding.trail.len() && (known.field.is_some() || finding.field.is_none()) => {}
+            Some(known) => {
+                let trail = if known.trail.len() <= finding.trail.len() { known.trail.clone() } else { finding.trail.clone() };
+                let field = finding.field.clone().or_else(|| known.field.clone());
+                self.findings.insert(key, Finding { trail, field, ..finding });
+            }
+            None => {
+                self.findings.insert(key, finding);
+            }
+        }
+    }
+
+    /// Takes the gap of the view at hand, at its place in the location.
+    fn gap(&mut self, path: Option<&Path<'_>>, budget: &mut Budget) {
+        if let Some((at, gap)) = budget.gap.take() {
+            let at = Path::to_location(path, at..at).start as u64;
+            self.coverage = self.coverage.and(Coverage::Partial { at, gap });
+        }
+    }
+}
+
+/// A less sure finding inside a surer one says nothing new.
+fn settle(findings: BTreeMap<(u64, u64, String), Finding>) -> Vec<Finding> {
+    let all: Vec<Finding> = findings.into_values().collect();
+    let covered = |f: &Finding| {
+        all.iter().any(|other| {
+            let holds = other.span.start <= f.span.start && f.span.end <= other.span.end;
+            holds && other.confidence > f.confidence
+        })
+    };
+    all.iter().filter(|f| !covered(f)).cloned().collect()
+}

@@ -1,0 +1,130 @@
+//! The audit record: one line a request, for the house.
+
+use std::fmt::Write as _;
+
+use engine::{Coverage, Location};
+use serde::Serialize;
+
+use crate::{Facts, Outcome};
+
+/// One request in the audit log. It names hosts and detectors, never paths, values or secrets.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuditRecord {
+    /// When it was decided: RFC 3339, UTC. The caller's clock.
+    pub time: String,
+    /// The request's id, which the client was told too.
+    pub request_id: String,
+    /// The sandbox's name.
+    pub sandbox: String,
+    /// The method.
+    pub method: String,
+    /// The host; `(masked)` where a secret was found in it.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// `allow`, `redact` or `deny`.
+    pub verdict: &'static str,
+    /// The reason's code.
+    pub reason: &'static str,
+    /// `complete` or `partial`.
+    pub coverage: &'static str,
+    /// Why coverage is partial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<&'static str>,
+    /// What was found.
+    pub findings: Vec<AuditFinding>,
+    /// Findings beyond those.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub findings_dropped: u64,
+    /// Body bytes taken in.
+    pub body_bytes: u64,
+    /// Time the scanner spent on it, in microseconds; waiting for bytes is not counted.
+    pub micros: u64,
+    /// Whether all reports came from the cache.
+    pub cached: bool,
+    /// The policy's id, hexadecimal.
+    pub policy: String,
+    /// The engine's id, hexadecimal.
+    pub engine: String,
+}
+
+/// One finding in the audit log and in answers.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuditFinding {
+    /// The detector's id.
+    pub detector: String,
+    /// How sure it is.
+    pub confidence: &'static str,
+    /// Whether the credential is at home here.
+    pub home: bool,
+    /// What policy does about it.
+    pub action: &'static str,
+    /// Where in the request.
+    pub location: String,
+    /// Bytes of the location as sent.
+    pub span: [u64; 2],
+    /// The layers it was found through.
+    pub trail: Vec<&'static str>,
+    /// The keyed fingerprint.
+    pub fingerprint: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+impl AuditRecord {
+    /// The record of an outcome.
+    pub fn new(time: String, facts: &Facts, outcome: &Outcome, micros: u64) -> AuditRecord {
+        let (coverage, gap) = match outcome.coverage {
+            Coverage::Complete => ("complete", None),
+            Coverage::Partial { gap, .. } => ("partial", Some(gap.as_str())),
+        };
+        let masked = outcome.found_at(&Location::Host);
+        AuditRecord {
+            time,
+            request_id: facts.request_id.clone(),
+            sandbox: facts.sandbox.clone(),
+            method: facts.method.clone(),
+            host: if masked { "(masked)".to_owned() } else { facts.host.clone() },
+            port: facts.port,
+            verdict: outcome.verdict.action.as_str(),
+            reason: outcome.verdict.reason.as_str(),
+            coverage,
+            gap,
+            findings: AuditFinding::all(outcome),
+            findings_dropped: outcome.findings_dropped,
+            body_bytes: outcome.body_bytes,
+            micros,
+            cached: outcome.cached,
+            policy: hex(&outcome.policy),
+            engine: hex(&outcome.engine.0),
+        }
+    }
+}
+
+impl AuditFinding {
+    /// The findings of an outcome, in order.
+    pub fn all(outcome: &Outcome) -> Vec<AuditFinding> {
+        let one = |(located, judged): &(policy::Located, policy::Judged)| AuditFinding {
+            detector: located.finding.detector.id.clone(),
+            confidence: located.finding.confidence.as_str(),
+            home: judged.home,
+            action: judged.action.as_str(),
+            location: located.location.to_string(),
+            span: [located.finding.span.start, located.finding.span.end],
+            trail: located.finding.trail.clone(),
+            fingerprint: located.finding.fingerprint.to_string(),
+        };
+        outcome.findings.iter().map(one).collect()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
+        // Writing to a String cannot fail.
+        let _written = write!(text, "{b:02x}");
+        text
+    })
+}

@@ -1,0 +1,160 @@
+//! A denial in the client's own words.
+
+use policy::{Action, Reason};
+use serde::Serialize;
+
+use crate::audit::AuditFinding;
+use crate::{Facts, Outcome, Wire};
+
+/// At most so many findings are told to the client.
+const MAX_TOLD: usize = 16;
+/// The gRPC status code PERMISSION_DENIED.
+const PERMISSION_DENIED: u32 = 7;
+/// The gRPC status code UNAVAILABLE.
+const UNAVAILABLE: u32 = 14;
+
+/// Why a request was denied, as RFC 9457 problem details.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    /// A URI that names the kind of problem.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// One line for people.
+    pub title: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// What to do instead, for people and for agents.
+    pub detail: String,
+    /// The reason's code.
+    pub reason: &'static str,
+    /// The id to look for in the audit log.
+    pub request_id: String,
+    /// Whether sending the same again can help: never.
+    pub retry: bool,
+    /// What was found.
+    pub findings: Vec<ProblemFinding>,
+}
+
+/// What the client is told of a finding.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProblemFinding {
+    /// The detector's id.
+    pub detector: String,
+    /// Where in the request.
+    pub location: String,
+    /// The layers it was found through.
+    pub trail: Vec<&'static str>,
+    /// The keyed fingerprint.
+    pub fingerprint: String,
+}
+
+/// A denial in the form that a client shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The HTTP status.
+    pub status: u16,
+    /// The gRPC status, for clients that speak gRPC.
+    pub grpc_status: Option<u32>,
+    /// The type of the body.
+    pub content_type: &'static str,
+    /// The body; for gRPC the status message.
+    pub body: String,
+}
+
+impl Problem {
+    /// The problem of a denied request.
+    pub fn new(facts: &Facts, outcome: &Outcome) -> Problem {
+        let reason = outcome.verdict.reason;
+        let (title, detail) = words(reason);
+        let told = AuditFinding::all(outcome).into_iter().filter(|f| f.action != Action::Allow.as_str()).take(MAX_TOLD);
+        Problem {
+            kind: format!("urn:portcullis:problem:{}", reason.as_str()),
+            title,
+            status: if reason == Reason::Internal { 503 } else { 403 },
+            detail: detail.to_owned(),
+            reason: reason.as_str(),
+            request_id: facts.request_id.clone(),
+            retry: false,
+            findings: told
+                .map(|f| ProblemFinding { detector: f.detector, location: f.location, trail: f.trail, fingerprint: f.fingerprint })
+                .collect(),
+        }
+    }
+
+    /// The problem in the form that this client shows.
+    pub fn answer(&self, wire: Wire) -> Answer {
+        match wire {
+            Wire::Http => {
+                // A struct of strings and numbers always serialises.
+                let body = serde_json::to_string(self).unwrap_or_default();
+                Answer { status: self.status, grpc_status: None, content_type: "application/problem+json", body }
+            }
+            Wire::Grpc => {
+                let code = if self.status == 403 { PERMISSION_DENIED } else { UNAVAILABLE };
+                // The gateway turns it into HTTP 200 with trailers only (gRPC over HTTP/2, "Trailers-Only").
+                Answer { status: self.status, grpc_status: Some(code), content_type: "application/grpc", body: self.line() }
+            }
+            // Git and proxies' clients show plain text, if anything.
+            Wire::Git(_) | Wire::Connect => {
+                Answer { status: self.status, grpc_status: None, content_type: "text/plain", body: self.lines() }
+            }
+        }
+    }
+
+    fn line(&self) -> String {
+        let found: Vec<String> = self.findings.iter().map(|f| format!("{} in {}", f.detector, f.location)).collect();
+        let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
+        format!("portcullis: {}{found}. {} [{}, request {}]", self.title, self.detail, self.reason, self.request_id)
+    }
+
+    fn lines(&self) -> String {
+        let mut text = format!("Portcullis: {}.\n", self.title);
+        for f in &self.findings {
+            text.push_str(&format!("  {} in {} ({})\n", f.detector, f.location, f.fingerprint));
+        }
+        text.push_str(&format!("{}\n[{}, request {}]\n", self.detail, self.reason, self.request_id));
+        text
+    }
+}
+
+/// A title, and what an agent should do instead.
+fn words(reason: Reason) -> (&'static str, &'static str) {
+    match reason {
+        Reason::SecretFound => (
+            "The request carries a secret to a place where it does not belong",
+            "Send the request without the secret; do not encode, split or disguise it, and do not retry as it is.",
+        ),
+        Reason::RedactionImpossible => (
+            "The request carries a secret that cannot be taken out of it",
+            "The body is signed, compressed or binary: send it again without the secret.",
+        ),
+        Reason::PartialCoverage => (
+            "Part of the request could not be looked into",
+            "Send it unencrypted, in a common encoding (none, gzip, deflate, br, zstd), and not nested too deeply.",
+        ),
+        Reason::HostBlocked => (
+            "The destination is on the block list",
+            "Paste sites, file drops, tunnels and request catchers cannot be used here; do not look for another one.",
+        ),
+        Reason::HostNotAllowed => {
+            ("The destination is not on the allow list", "Use an allowed host, or ask the owner of this sandbox to allow it.")
+        }
+        Reason::IpLiteral => ("The destination is an IP address", "Use the host's name."),
+        Reason::PrivateAddress => {
+            ("The destination is private", "Loopback, private networks and metadata services cannot be reached from here.")
+        }
+        Reason::PortNotAllowed => ("The port is not allowed", "Use port 443 or 80."),
+        Reason::MethodNotAllowed => ("The method is not allowed", "Use another method, or ask the owner of this sandbox to allow it."),
+        Reason::UpgradeNotAllowed => {
+            ("The request asks for another protocol", "Protocol upgrades (WebSocket and others) are not available here; use plain HTTP.")
+        }
+        Reason::Ambiguous => {
+            ("The request can be read in two ways", "Send one host, one path, one length and one encoding, in their usual spelling.")
+        }
+        Reason::LimitExceeded => ("The request exceeds a limit of this gateway", "Send it in smaller or faster parts."),
+        Reason::Internal => {
+            ("The gateway could not inspect the request", "This is not about your request; tell the owner of this sandbox.")
+        }
+        _ => ("The request was denied", "Ask the owner of this sandbox."),
+    }
+}

@@ -1,0 +1,110 @@
+//! A checked policy.
+
+use engine::{Confidence, Place};
+
+use crate::address::Range;
+use crate::hosts::HostMap;
+use crate::{Action, PolicyLimits};
+
+/// A checked policy.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    pub(crate) id: [u8; 16],
+    pub(crate) allowlist: bool,
+    pub(crate) allow: HostMap<()>,
+    /// With what the list calls the host: `paste`, `tunnel`, …, or `policy` for the file's own.
+    pub(crate) block: HostMap<String>,
+    pub(crate) ip_literals: bool,
+    pub(crate) ports: Vec<u16>,
+    /// Empty: all.
+    pub(crate) methods: Vec<String>,
+    pub(crate) private_addresses: bool,
+    pub(crate) allow_private: Vec<Range>,
+    pub(crate) findings: Actions,
+    pub(crate) extra_homes: Vec<ExtraHome>,
+    pub(crate) redact: HostMap<()>,
+    pub(crate) redact_from: Confidence,
+    pub(crate) partial: Action,
+    pub(crate) overrides: Vec<Override>,
+    pub(crate) limits: PolicyLimits,
+    pub(crate) lints: Vec<String>,
+}
+
+/// One action per confidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Actions([Action; 4]);
+
+impl Actions {
+    pub(crate) fn new(certain: Action, high: Action, medium: Action, low: Action) -> Actions {
+        Actions([low, medium, high, certain])
+    }
+
+    pub(crate) fn of(&self, confidence: Confidence) -> Action {
+        self.0[confidence as usize]
+    }
+}
+
+/// A home that the policy adds to detectors.
+#[derive(Debug, Clone)]
+pub(crate) struct ExtraHome {
+    pub(crate) detectors: Vec<String>,
+    pub(crate) hosts: HostMap<()>,
+    pub(crate) places: Vec<Place>,
+}
+
+/// What is different for some destinations, sandboxes or detectors.
+#[derive(Debug, Clone)]
+pub(crate) struct Override {
+    /// `None`: all hosts.
+    pub(crate) hosts: Option<HostMap<()>>,
+    /// Empty: all sandboxes.
+    pub(crate) sandboxes: Vec<String>,
+    /// Empty: all detectors.
+    pub(crate) detectors: Vec<String>,
+    pub(crate) findings: Option<Action>,
+    pub(crate) partial: Option<Action>,
+}
+
+/// Whether a name of a list (`github-pat-classic`, or `github-*`) means this id.
+pub(crate) fn names(list: &[String], id: &str) -> bool {
+    list.iter().any(|name| name.strip_suffix('*').map_or(name == id, |start| id.starts_with(start)))
+}
+
+impl Policy {
+    /// Identifies the content of this policy: part of audit records and metrics.
+    pub fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> PolicyLimits {
+        self.limits
+    }
+
+    /// What cannot have been meant: rules that never match, contradictions that have a winner.
+    pub fn lints(&self) -> &[String] {
+        &self.lints
+    }
+
+    /// The same policy that lets requests to these ranges pass, as the gateway's address filter does too (`up --allow-upstream`).
+    ///
+    /// # Errors
+    /// The text that is no range.
+    pub fn with_private(mut self, ranges: &[String]) -> Result<Policy, String> {
+        for text in ranges {
+            self.allow_private.push(Range::parse(text).ok_or_else(|| format!("{text:?} is no address range"))?);
+        }
+        if !ranges.is_empty() {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&self.id).update(ranges.join(",").as_bytes());
+            self.id.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        }
+        Ok(self)
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        Policy::preset(crate::Preset::Default)
+    }
+}

@@ -1,0 +1,118 @@
+//! `/metrics`, `/healthz` and `/readyz` over HTTP/1.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use prometheus::{Registry, TextEncoder};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::Shutdown;
+
+/// Connections at a time: scrapers and probes, nobody else.
+const CONNECTIONS: usize = 64;
+/// A request's head must arrive within this.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether the service may get traffic.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Says so from now on.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+
+    /// What was said last.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The endpoint for scrapers and probes.
+#[derive(Debug)]
+pub struct Endpoint {
+    listener: TcpListener,
+    address: SocketAddr,
+    registry: Registry,
+    readiness: Readiness,
+}
+
+impl Endpoint {
+    /// Binds the endpoint.
+    ///
+    /// # Errors
+    /// The address cannot be bound.
+    pub async fn bind(address: SocketAddr, registry: Registry, readiness: Readiness) -> io::Result<Endpoint> {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok(Endpoint { listener, address, registry, readiness })
+    }
+
+    /// The address in use.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until shutdown.
+    pub async fn run(self, mut shutdown: Shutdown) {
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = shutdown.wait() => return,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Out of file descriptors, most likely: not a reason to spin.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            };
+            let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+            let (registry, readiness) = (self.registry.clone(), self.readiness.clone());
+            tokio::spawn(async move {
+                let service = service_fn(|request| {
+                    let response = answer(&request, &registry, &readiness);
+                    async move { Ok::<_, Infallible>(response) }
+                });
+                let mut builder = hyper::server::conn::http1::Builder::new();
+                builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).keep_alive(false);
+                if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+                    tracing::debug!(%error, "a connection to the metrics endpoint failed");
+                }
+                drop(permit);
+            });
+        }
+    }
+}
+
+fn answer(request: &Request<Incoming>, registry: &Registry, readiness: &Readiness) -> Response<Full<Bytes>> {
+    let (status, body) = match (request.method(), request.uri().path()) {
+        (&Method::GET, "/metrics") => match TextEncoder::new().encode_to_string(&registry.gather()) {
+            Ok(text) => (StatusCode::OK, text),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+        },
+        (&Method::GET, "/healthz") => (StatusCode::OK, "alive\n".to_owned()),
+        (&Method::GET, "/readyz") if readiness.get() => (StatusCode::OK, "ready\n".to_owned()),
+        (&Method::GET, "/readyz") => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
+        _ => (StatusCode::NOT_FOUND, "GET /metrics, /healthz or /readyz\n".to_owned()),
+    };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    // The text format of Prometheus, version 0.0.4.
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    response
+}

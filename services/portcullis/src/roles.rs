@@ -1,0 +1,148 @@
+//! `portcullis scanner` and `portcullis certificates`: the two services, as `up` starts them and as pods run them.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use certificates::{Certificates, KeyAccess};
+use clap::Args;
+use inspect::Snapshot;
+use scanner::{Load, Scanner};
+use telemetry::{Address, Endpoint, Readiness};
+
+use crate::cli::exit;
+use crate::config_files;
+
+/// What `scanner` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct ScannerArgs {
+    /// Where Envoy finds the external processor: an address with port, or unix:PATH.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9001")]
+    listen: Address,
+    /// Where the Scan API is: an address with port, or unix:PATH [default: nowhere].
+    #[arg(long, value_name = "ADDR")]
+    api_listen: Option<Address>,
+    /// Where /metrics, /healthz and /readyz are [default: nowhere].
+    #[arg(long, value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
+    /// The policy file, read again when it changes [default: the built-in policy `default`].
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// More detectors, laid over the built-in ones and read again when they change; may be given several times.
+    #[arg(long, value_name = "FILE")]
+    rules: Vec<PathBuf>,
+    /// The audit log, JSON lines; `-`: standard output [default: none].
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+    /// The key of fingerprints, made at first use; the same for all replicas [default: a key for this run].
+    #[arg(long, value_name = "FILE")]
+    fingerprint_key: Option<PathBuf>,
+    /// Where traces go: an OTLP gRPC endpoint such as http://127.0.0.1:4317 [default: nowhere].
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+    /// A private range that the gateway lets through, as its own address filter does; may be given several times.
+    #[arg(long, value_name = "CIDR")]
+    allow_private: Vec<String>,
+    /// The name in audit records of the sandboxes behind the gateway.
+    #[arg(long, value_name = "NAME", default_value = "local")]
+    sandbox: String,
+    /// Requests under way at a time; more are refused.
+    #[arg(long, value_name = "N", default_value_t = scanner::Limits::default().streams)]
+    max_streams: usize,
+    /// What the report cache weighs at most: one a report, one more a finding; 0: no cache.
+    #[arg(long, value_name = "N", default_value_t = scanner::Limits::default().cache_entries)]
+    cache_entries: u64,
+}
+
+/// What `certificates` can be told.
+#[derive(Debug, Args)]
+pub(crate) struct CertificatesArgs {
+    /// Where Envoy finds the service: an address with port, or unix:PATH. Its answers hold keys: a socket, loopback, or a private network.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9002")]
+    listen: Address,
+    /// The folder of the CA, made at first use [default: `ca` in the state folder].
+    #[arg(long, value_name = "DIR")]
+    ca_dir: Option<PathBuf>,
+    /// The system's roots: `bundle.pem` in the CA's folder will hold them and ours [default: found on the system].
+    #[arg(long, value_name = "FILE")]
+    system_roots: Option<PathBuf>,
+    /// Where /metrics, /healthz and /readyz are [default: nowhere].
+    #[arg(long, value_name = "ADDR")]
+    metrics_listen: Option<SocketAddr>,
+}
+
+/// Runs the scanner until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When a file, an address or the policy cannot be used.
+pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
+    runtime()?.block_on(async {
+        let _guard = telemetry::init("portcullis-scanner", args.otlp.as_deref())?;
+        let shutdown = telemetry::signal().context("cannot listen to signals")?;
+        let key = args.fingerprint_key.as_deref().map_or_else(config_files::random_key, config_files::fingerprint_key)?;
+        let watch = args.policy.iter().chain(&args.rules).cloned().collect();
+        let (policy, rules, private) = (args.policy, args.rules, args.allow_private);
+        let load = Load::new(move || {
+            let policy =
+                config_files::policy(policy.as_deref())?.with_private(&private).map_err(|m| anyhow::anyhow!("--allow-private: {m}"))?;
+            let engine = config_files::engine(&config_files::rules(&rules)?, &policy, key.clone())?;
+            Ok(Snapshot { engine, policy: policy.into() })
+        });
+        let limits = scanner::Limits { streams: args.max_streams, cache_entries: args.cache_entries, ..scanner::Limits::default() };
+        let config = scanner::Config {
+            listen: args.listen,
+            api_listen: args.api_listen,
+            metrics_listen: args.metrics_listen,
+            audit: args.audit,
+            load,
+            watch,
+            sandbox: args.sandbox,
+            limits,
+            registry: prometheus::Registry::new(),
+        };
+        let bound = Scanner::build(config).await?;
+        tracing::info!(listen = %bound.address(), "the scanner is ready");
+        bound.run(shutdown).await?;
+        Ok(exit::FINE)
+    })
+}
+
+/// Runs the certificates service until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the CA or an address cannot be used.
+pub(crate) fn certificates(args: CertificatesArgs) -> Result<u8> {
+    runtime()?.block_on(async {
+        let _guard = telemetry::init("portcullis-certificates", None)?;
+        let mut shutdown = telemetry::signal().context("cannot listen to signals")?;
+        let ca_dir = match args.ca_dir {
+            Some(dir) => dir,
+            None => config_files::state_dir(None)?.join("ca"),
+        };
+        let registry = prometheus::Registry::new();
+        let config = certificates::Config {
+            listen: args.listen,
+            ca_dir: ca_dir.clone(),
+            key_access: KeyAccess::OwnerOnly,
+            limits: certificates::Limits::default(),
+            registry: registry.clone(),
+        };
+        let bound = Certificates::build(config).await?;
+        let roots = args.system_roots.map_or_else(certificates::find_system_roots, Ok)?;
+        certificates::write_bundle(&roots, bound.ca_pem(), &ca_dir.join("bundle.pem"))?;
+        if let Some(at) = args.metrics_listen {
+            let readiness = Readiness::default();
+            readiness.set(true);
+            let endpoint = Endpoint::bind(at, registry, readiness).await.with_context(|| format!("cannot listen on {at}"))?;
+            tokio::spawn(endpoint.run(shutdown.clone()));
+        }
+        tracing::info!(listen = %bound.address(), "the certificates service is ready");
+        bound.run(async move { shutdown.wait().await }).await?;
+        Ok(exit::FINE)
+    })
+}
+
+/// One runtime, started for the two services only.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
+}

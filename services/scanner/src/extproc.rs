@@ -1,0 +1,57 @@
+//! Envoy's external processor (`envoy.service.ext_proc.v3`).
+
+mod driver;
+mod replies;
+mod session;
+mod translate;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use inspect::Inspector;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_stream::Stream;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::record::Recorder;
+
+use session::Session;
+
+/// Answers that may wait for Envoy to take them; then the session waits too (back-pressure).
+const WAITING_ANSWERS: usize = 16;
+
+/// The service: one gRPC stream a request.
+#[derive(Debug, Clone)]
+pub(crate) struct Processor {
+    pub(crate) inspector: Inspector,
+    pub(crate) recorder: Recorder,
+    /// One permit a stream.
+    pub(crate) streams: Arc<Semaphore>,
+    /// The name of all sandboxes behind this gateway.
+    pub(crate) sandbox: Arc<str>,
+}
+
+#[tonic::async_trait]
+impl ExternalProcessor for Processor {
+    type ProcessStream = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
+
+    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Self::ProcessStream>, Status> {
+        let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
+            self.recorder.metrics().streams_refused.inc();
+            return Err(Status::resource_exhausted("too many streams"));
+        };
+        let parent = telemetry::parent_of(&|key| request.metadata().get(key).and_then(|v| v.to_str().ok()).map(str::to_owned));
+        let (answers, receiver) = mpsc::channel(WAITING_ANSWERS);
+        let guard = driver::Guard::new(answers).map_err(|()| Status::internal("no room for an answer"))?;
+        let session = Session::new(self.inspector.clone(), Arc::clone(&self.sandbox));
+        let driver = driver::Driver { session, guard, recorder: self.recorder.clone(), inbound: request.into_inner(), parent };
+        tokio::spawn(async move {
+            driver.run().await;
+            drop(permit);
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
+    }
+}

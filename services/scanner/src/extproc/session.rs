@@ -1,0 +1,279 @@
+//! One request as a state machine: events in, replies out. No I/O, no clock, no wire types; total: no order of events makes it panic.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use inspect::{Answer, Facts, Flow, Head, HeadEdits, Header, Inspector, Opened, Outcome, Problem, Release, Step};
+use policy::{Action, Reason};
+
+/// What happened.
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// The head of the request.
+    Head(Box<Arrival>),
+    /// Bytes of the body; `end`: the last ones.
+    Body { bytes: Bytes, end: bool },
+    /// The body is complete and trailers follow it.
+    Trailers(Vec<Header>),
+    /// Nothing came for as long as a pause is.
+    Pause,
+    /// What a pause could not release was held for as long as it may be.
+    HoldExpired,
+    /// The request as a whole took too long.
+    StreamExpired,
+}
+
+/// A head as it arrives.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    pub(crate) head: Head,
+    /// Whether the tunnel was opened under another name than the request's.
+    pub(crate) fronted: bool,
+}
+
+/// What Envoy is to be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// Send the body as it comes, trailers too.
+    WantBody,
+    /// The head may travel.
+    Head { edits: HeadEdits, verdict: &'static str },
+    /// These bytes may travel.
+    Body { bytes: Bytes, end: bool },
+    /// The trailers may travel.
+    Trailers,
+    /// The client gets this answer.
+    Deny(Answer),
+    /// The stream ends with an error: what came was no request.
+    Broken(&'static str),
+}
+
+/// What the session waits for, beside events from Envoy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// Only for the end of the stream.
+    Stream,
+    /// A pause would release something.
+    Pause,
+    /// A pause did not release all.
+    Hold,
+}
+
+enum State {
+    Start,
+    Body { flow: Box<Flow>, paused: bool },
+    Over,
+}
+
+/// One request.
+pub(crate) struct Session {
+    inspector: Inspector,
+    sandbox: Arc<str>,
+    state: State,
+    /// Header names, to say which ones are edited.
+    head: Option<Head>,
+    facts: Option<Facts>,
+    outcome: Option<Outcome>,
+    /// Whether the head says how long the body is.
+    length_known: bool,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = match &self.state {
+            State::Start => "start",
+            State::Body { .. } => "body",
+            State::Over => "over",
+        };
+        f.debug_struct("Session").field("state", &state).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    pub(crate) fn new(inspector: Inspector, sandbox: Arc<str>) -> Session {
+        Session { inspector, sandbox, state: State::Start, head: None, facts: None, outcome: None, length_known: false }
+    }
+
+    /// The name of the sandbox that its requests are judged for.
+    pub(crate) fn sandbox(&self) -> &str {
+        &self.sandbox
+    }
+
+    /// Whether all is said.
+    pub(crate) fn over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
+    /// The limits that the driver's clock needs.
+    pub(crate) fn limits(&self) -> policy::PolicyLimits {
+        self.inspector.limits()
+    }
+
+    /// The headers that [`HeadEdits`] speak of.
+    pub(crate) fn headers(&self) -> &[Header] {
+        self.head.as_ref().map(|h| h.headers.as_slice()).unwrap_or_default()
+    }
+
+    /// How the request ended, once.
+    pub(crate) fn take_outcome(&mut self) -> Option<(Facts, Outcome)> {
+        let outcome = self.outcome.take()?;
+        Some((self.facts.take()?, outcome))
+    }
+
+    /// The id that the client, the audit log and Envoy's log share.
+    pub(crate) fn request_id(&self) -> &str {
+        self.head.as_ref().map(|h| h.request_id.as_str()).unwrap_or_default()
+    }
+
+    /// What a clock should watch.
+    pub(crate) fn waiting(&self) -> Waiting {
+        match &self.state {
+            State::Body { flow, paused: false } if !self.length_known && flow.holds() => Waiting::Pause,
+            State::Body { flow, paused: true } if flow.holds() => Waiting::Hold,
+            _ => Waiting::Stream,
+        }
+    }
+
+    /// What follows from an event.
+    pub(crate) fn on(&mut self, event: Event) -> Vec<Reply> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::Start => match event {
+                Event::Head(arrival) => self.head(*arrival),
+                Event::StreamExpired => vec![Reply::Broken("no request came")],
+                _ => vec![Reply::Broken("the first message was not a head")],
+            },
+            State::Body { flow, paused } => self.body(flow, paused, event),
+            // What comes after the decision changes nothing.
+            State::Over => Vec::new(),
+        }
+    }
+
+    fn head(&mut self, Arrival { head, fronted }: Arrival) -> Vec<Reply> {
+        self.facts = Some(Facts::of(&head));
+        self.length_known = head.headers.iter().any(|h| h.name == "content-length");
+        let opened = self.inspector.open(&head);
+        self.head = Some(head);
+        match opened {
+            Opened::Decided(outcome, _) if fronted && outcome.verdict.action != Action::Deny => {
+                self.deny(denied(outcome, Reason::Ambiguous))
+            }
+            Opened::Decided(outcome, edits) => self.decided(outcome, edits),
+            Opened::Body(flow) if fronted => {
+                let outcome = flow.fail(Reason::Ambiguous);
+                self.deny(outcome)
+            }
+            Opened::Body(flow) => {
+                self.state = State::Body { flow, paused: false };
+                vec![Reply::WantBody]
+            }
+        }
+    }
+
+    fn body(&mut self, mut flow: Box<Flow>, paused: bool, event: Event) -> Vec<Reply> {
+        match event {
+            Event::Body { bytes, end: true } => match flow.push(bytes) {
+                Step::Deny(outcome) => self.deny(outcome),
+                Step::Hold => self.finish(flow, None, Bytes::new()),
+                Step::Release(Release { head, body }) => self.finish_after(flow, None, head, body),
+            },
+            Event::Body { bytes, end: false } => {
+                let step = flow.push(bytes);
+                self.step(flow, false, step)
+            }
+            Event::Trailers(trailers) => self.finish(flow, Some(&trailers), Bytes::new()),
+            Event::Pause if paused => {
+                self.state = State::Body { flow, paused };
+                Vec::new()
+            }
+            Event::Pause => {
+                let step = flow.pause();
+                self.step(flow, true, step)
+            }
+            Event::HoldExpired => {
+                let step = flow.expire();
+                self.step(flow, false, step)
+            }
+            Event::StreamExpired => {
+                let outcome = flow.fail(Reason::LimitExceeded);
+                self.deny(outcome)
+            }
+            Event::Head(_) => {
+                // Two heads on one stream: whoever speaks is not Envoy.
+                self.outcome = Some(flow.fail(Reason::Internal));
+                vec![Reply::Broken("a second head")]
+            }
+        }
+    }
+
+    fn step(&mut self, flow: Box<Flow>, paused: bool, step: Step) -> Vec<Reply> {
+        match step {
+            Step::Deny(outcome) => self.deny(outcome),
+            Step::Hold => {
+                self.state = State::Body { flow, paused };
+                Vec::new()
+            }
+            Step::Release(Release { head, body }) => {
+                self.state = State::Body { flow, paused };
+                let mut replies = Vec::with_capacity(2);
+                // The verdict so far: what has been looked at may travel.
+                replies.extend(head.map(|edits| Reply::Head { edits, verdict: "streaming" }));
+                if !body.is_empty() {
+                    replies.push(Reply::Body { bytes: body, end: false });
+                }
+                replies
+            }
+        }
+    }
+
+    fn finish_after(&mut self, flow: Box<Flow>, trailers: Option<&[Header]>, head: Option<HeadEdits>, body: Bytes) -> Vec<Reply> {
+        let mut replies: Vec<Reply> = head.map(|edits| Reply::Head { edits, verdict: "streaming" }).into_iter().collect();
+        replies.extend(self.finish(flow, trailers, body));
+        replies
+    }
+
+    /// The body is complete; `before` was released by its last chunk.
+    fn finish(&mut self, flow: Box<Flow>, trailers: Option<&[Header]>, before: Bytes) -> Vec<Reply> {
+        let (outcome, Release { head, body }) = flow.finish(trailers.unwrap_or_default());
+        if outcome.verdict.action == Action::Deny {
+            return self.deny(outcome);
+        }
+        let verdict = outcome.verdict.action.as_str();
+        self.outcome = Some(outcome);
+        let mut replies = Vec::with_capacity(4);
+        replies.extend(head.map(|edits| Reply::Head { edits, verdict }));
+        if !before.is_empty() {
+            replies.push(Reply::Body { bytes: before, end: false });
+        }
+        let end = trailers.is_none();
+        if end || !body.is_empty() {
+            replies.push(Reply::Body { bytes: body, end });
+        }
+        if !end {
+            replies.push(Reply::Trailers);
+        }
+        replies
+    }
+
+    fn decided(&mut self, outcome: Outcome, edits: HeadEdits) -> Vec<Reply> {
+        if outcome.verdict.action == Action::Deny {
+            return self.deny(outcome);
+        }
+        let verdict = outcome.verdict.action.as_str();
+        self.outcome = Some(outcome);
+        vec![Reply::Head { edits, verdict }]
+    }
+
+    fn deny(&mut self, outcome: Outcome) -> Vec<Reply> {
+        let answer = self.facts.as_ref().map(|facts| Problem::new(facts, &outcome).answer(facts.wire));
+        self.outcome = Some(outcome);
+        vec![answer.map_or(Reply::Broken("a denial before the head"), Reply::Deny)]
+    }
+}
+
+/// The same outcome, denied for another reason.
+fn denied(outcome: Outcome, reason: Reason) -> Outcome {
+    Outcome { verdict: policy::Verdict::deny(reason), ..outcome }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+use engine::{Engine, FingerprintKey, Limits, RuleSet};
+use inspect::Snapshot;
+use policy::Policy;
+use proptest::prelude::*;
+use rand::distr::{Alphanumeric, SampleString};
+
+use super::*;
+
+fn inspector() -> Inspector {
+    static INSPECTOR: std::sync::LazyLock<Inspector> = std::sync::LazyLock::new(|| {
+        let policy = Policy::from_yaml("test", "version: 1\nlimits: {buffer: 64KiB}\n").expect("a policy");
+        let limits = Limits { whole_bytes: 64 << 10, ..Limits::default() };
+        let engine = Engine::compile(RuleSet::builtin(), limits, FingerprintKey([7; 32])).expect("the catalogue compiles");
+        Inspector::new(Snapshot { engine, policy: policy.into() }, 0)
+    });
+    INSPECTOR.clone()
+}
+
+fn session() -> Session {
+    Session::new(inspector(), "box".into())
+}
+
+fn token() -> String {
+    ["gh", "p_", &Alphanumeric.sample_string(&mut rand::rng(), 34), "7q"].concat()
+}
+
+fn arrival(authority: &str, path: &str, headers: &[(&str, &str)], end: bool) -> Event {
+    let head = Head {
+        request_id: "id".into(),
+        sandbox: "box".into(),
+        method: "POST".into(),
+        tls: true,
+        authority: authority.into(),
+        path: Bytes::from(path.to_owned()),
+        headers: headers.iter().map(|(n, v)| Header { name: (*n).into(), value: Bytes::from((*v).to_owned()) }).collect(),
+        end,
+    };
+    Event::Head(Box::new(Arrival { head, fronted: false }))
+}
+
+fn body(text: &str, end: bool) -> Event {
+    Event::Body { bytes: Bytes::from(text.to_owned()), end }
+}
+
+fn status(replies: &[Reply]) -> Option<u16> {
+    match replies {
+        [Reply::Deny(answer)] => Some(answer.status),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_request_without_a_body_is_one_message_in_and_one_out() {
+    let mut session = session();
+    let replies = session.on(arrival("a.example", "/", &[], true));
+    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "allow" }]);
+    assert!(session.over() && session.take_outcome().is_some() && session.take_outcome().is_none());
+    let mut session = super::tests::session();
+    assert_eq!(status(&session.on(arrival("a.example", &format!("/?t={}", token()), &[], true))), Some(403));
+}
+
+#[test]
+fn the_head_of_a_body_is_withheld_until_the_end() {
+    let mut session = session();
+    assert_eq!(session.on(arrival("a.example", "/", &[("content-length", "10")], false)), [Reply::WantBody]);
+    assert_eq!(session.waiting(), Waiting::Stream, "a body of known length is awaited");
+    assert_eq!(session.on(body("12345", false)), []);
+    let replies = session.on(body("67890", true));
+    let end = Reply::Body { bytes: Bytes::from("1234567890"), end: true };
+    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "allow" }, end]);
+}
+
+#[test]
+fn trailers_follow_the_body_and_are_scanned() {
+    let mut one = session();
+    one.on(arrival("a.example", "/", &[], false));
+    one.on(body("x", false));
+    let replies = one.on(Event::Trailers(vec![Header { name: "x-sum".into(), value: Bytes::from("1") }]));
+    assert!(matches!(replies.as_slice(), [Reply::Head { .. }, Reply::Body { end: false, .. }, Reply::Trailers]), "{replies:?}");
+    let mut two = session();
+    two.on(arrival("a.example", "/", &[], false));
+    assert_eq!(status(&two.on(Event::Trailers(vec![Header { name: "x-sum".into(), value: Bytes::from(token()) }]))), Some(403));
+}
+
+#[test]
+fn what_is_no_request_ends_with_an_error_and_never_cleanly_undecided() {
+    for first in [body("x", true), Event::Trailers(vec![]), Event::Pause, Event::HoldExpired, Event::StreamExpired] {
+        let mut session = session();
+        assert!(matches!(session.on(first).as_slice(), [Reply::Broken(_)]));
+        assert!(session.over());
+    }
+    let mut twice = session();
+    twice.on(arrival("a.example", "/", &[], false));
+    assert!(matches!(twice.on(arrival("a.example", "/", &[], false)).as_slice(), [Reply::Broken(_)]));
+    assert_eq!(twice.on(body("late", true)), [], "nothing follows the end");
+}
+
+#[test]
+fn a_fronted_request_is_denied_whatever_it_holds() {
+    for end in [true, false] {
+        let Event::Head(mut arrival) = arrival("a.example", "/", &[], end) else { unreachable!() };
+        arrival.fronted = true;
+        let mut session = session();
+        assert_eq!(status(&session.on(Event::Head(arrival))), Some(403));
+        let (_, outcome) = session.take_outcome().expect("an outcome");
+        assert_eq!(outcome.verdict.reason, Reason::Ambiguous);
+    }
+}
+
+#[test]
+fn a_deadline_denies_what_is_still_under_way() {
+    let mut session = session();
+    session.on(arrival("a.example", "/", &[], false));
+    session.on(body("x", false));
+    assert_eq!(session.waiting(), Waiting::Pause);
+    assert_eq!(status(&session.on(Event::StreamExpired)), Some(403));
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let text = prop_oneof!["[a-z ]{0,30}", Just(token()), Just("x".repeat(70_000))];
+    let one = prop_oneof![
+        2 => any::<bool>().prop_map(|end| arrival("a.example", "/", &[], end)),
+        1 => Just(arrival("api.anthropic.com", "/", &[("content-length", "40")], false)),
+        1 => Just(arrival("a.example", "/", &[("content-type", "application/grpc")], false)),
+        8 => (text, prop::bool::weighted(0.2)).prop_map(|(t, end)| body(&t, end)),
+        1 => Just(Event::Trailers(vec![])),
+        2 => Just(Event::Pause),
+        1 => Just(Event::HoldExpired),
+        1 => Just(Event::StreamExpired),
+    ];
+    prop::collection::vec(one, 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    /// Any order of events: no panic; the head travels once and first; nothing follows an end, a denial or an error; no token leaves.
+    #[test]
+    fn any_order_of_events_keeps_the_rules(events in events()) {
+        let mut session = session();
+        let (mut head, mut over, mut sent) = (false, false, Vec::new());
+        for event in events {
+            for reply in session.on(event) {
+                prop_assert!(!over, "{:?} after the end", reply);
+                match reply {
+                    Reply::WantBody => prop_assert!(!head),
+                    Reply::Head { .. } => {
+                        prop_assert!(!head);
+                        head = true;
+                        over = session.over() && session.head.as_ref().is_some_and(|h| h.end);
+                    }
+                    Reply::Body { bytes, end } => {
+                        prop_assert!(head);
+                        sent.extend_from_slice(&bytes);
+                        over = end;
+                    }
+                    Reply::Trailers | Reply::Deny(_) | Reply::Broken(_) => over = true,
+                }
+            }
+            prop_assert_eq!(over, session.over());
+        }
+        let text = String::from_utf8_lossy(&sent);
+        prop_assert!(!text.contains(&["gh", "p_"].concat()), "a token left");
+    }
+}

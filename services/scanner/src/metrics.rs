@@ -1,0 +1,128 @@
+//! What is counted. Label sets are closed: never a host, a path or a user.
+
+use inspect::Inspector;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// The metrics of the scanner.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Requests judged, by verdict and reason.
+    pub requests: IntCounterVec,
+    /// Findings, by detector and what was done about them.
+    pub findings: IntCounterVec,
+    /// Requests that could not be looked into as a whole, by gap.
+    pub partial: IntCounterVec,
+    /// Time the scanner spent on a request; waiting for bytes is not counted.
+    pub duration: Histogram,
+    /// Body bytes of a request.
+    pub body_bytes: Histogram,
+    /// Streams open now.
+    pub streams: IntGauge,
+    /// Streams ended, by how.
+    pub streams_ended: IntCounterVec,
+    /// Streams refused because too many were open.
+    pub streams_refused: IntCounter,
+    /// Policy and detector reloads, by result.
+    pub reloads: IntCounterVec,
+    /// Audit records that were lost.
+    pub audit_dropped: IntCounter,
+}
+
+impl Metrics {
+    /// Makes the metrics and registers them.
+    ///
+    /// # Errors
+    /// One of the names is taken.
+    pub fn register(registry: &Registry) -> Result<Metrics, prometheus::Error> {
+        let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
+        let durations =
+            HistogramOpts::new("portcullis_scan_duration_seconds", "Time the scanner spent on a request, without waiting for bytes.")
+                .buckets(vec![25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5]);
+        let sizes = HistogramOpts::new("portcullis_request_body_bytes", "Body bytes of a request.").buckets(vec![
+            0.0,
+            256.0,
+            1024.0,
+            4096.0,
+            16384.0,
+            65536.0,
+            262_144.0,
+            1_048_576.0,
+            4_194_304.0,
+            16_777_216.0,
+            67_108_864.0,
+            268_435_456.0,
+        ]);
+        let metrics = Metrics {
+            requests: counters("portcullis_requests_total", "Requests judged, by verdict and reason.", &["verdict", "reason"])?,
+            findings: counters(
+                "portcullis_findings_total",
+                "Secrets found, by detector and what was done about them.",
+                &["detector", "action"],
+            )?,
+            partial: counters("portcullis_partial_coverage_total", "Requests that could not be looked into as a whole, by gap.", &["gap"])?,
+            duration: Histogram::with_opts(durations)?,
+            body_bytes: Histogram::with_opts(sizes)?,
+            streams: IntGauge::new("portcullis_streams", "Requests under way.")?,
+            streams_ended: counters("portcullis_streams_ended_total", "Streams ended, by how.", &["how"])?,
+            streams_refused: IntCounter::new("portcullis_streams_refused_total", "Streams refused because too many were open.")?,
+            reloads: counters("portcullis_reloads_total", "Reloads of policy and detectors, by result.", &["result"])?,
+            audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
+        };
+        for vec in [&metrics.requests, &metrics.findings, &metrics.partial, &metrics.streams_ended, &metrics.reloads] {
+            registry.register(Box::new(vec.clone()))?;
+        }
+        for histogram in [&metrics.duration, &metrics.body_bytes] {
+            registry.register(Box::new(histogram.clone()))?;
+        }
+        for counter in [&metrics.streams_refused, &metrics.audit_dropped] {
+            registry.register(Box::new(counter.clone()))?;
+        }
+        registry.register(Box::new(metrics.streams.clone()))?;
+        // Known from the start, so that an alert sees the first increase.
+        for result in ["ok", "error"] {
+            metrics.reloads.with_label_values(&[result]).inc_by(0);
+        }
+        Ok(metrics)
+    }
+}
+
+/// What the Inspector counts itself, read when it is asked for.
+#[derive(Debug)]
+pub(crate) struct InspectorMetrics {
+    inspector: Inspector,
+    held: IntGauge,
+    hits: IntCounter,
+    misses: IntCounter,
+    evictions: IntCounter,
+}
+
+impl InspectorMetrics {
+    pub(crate) fn new(inspector: Inspector) -> Result<InspectorMetrics, prometheus::Error> {
+        Ok(InspectorMetrics {
+            inspector,
+            held: IntGauge::new("portcullis_held_bytes", "Bytes that all holds take of the memory budget.")?,
+            hits: IntCounter::new("portcullis_cache_hits_total", "Reports that came from the cache.")?,
+            misses: IntCounter::new("portcullis_cache_misses_total", "Reports that had to be made.")?,
+            evictions: IntCounter::new("portcullis_cache_evictions_total", "Reports that had to leave the cache.")?,
+        })
+    }
+}
+
+impl Collector for InspectorMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        let counters = [&self.hits, &self.misses, &self.evictions];
+        self.held.desc().into_iter().chain(counters.into_iter().flat_map(Collector::desc)).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.held.set(i64::try_from(self.inspector.memory().used()).unwrap_or(i64::MAX));
+        let stats = self.inspector.cache_stats();
+        for (counter, now) in [(&self.hits, stats.hits), (&self.misses, stats.misses), (&self.evictions, stats.evictions)] {
+            counter.inc_by(now.saturating_sub(counter.get()));
+        }
+        let counters = [&self.hits, &self.misses, &self.evictions];
+        self.held.collect().into_iter().chain(counters.into_iter().flat_map(Collector::collect)).collect()
+    }
+}

@@ -1,0 +1,81 @@
+//! New policy and detectors while the service runs.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use inspect::{Inspector, Snapshot};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::Metrics;
+
+/// Reads policy and detectors anew. What it fails with is logged: it must not quote the files.
+#[derive(Clone)]
+pub struct Load(Arc<dyn Fn() -> anyhow::Result<Snapshot> + Send + Sync>);
+
+impl Load {
+    /// Wraps a function that reads the files.
+    pub fn new(load: impl Fn() -> anyhow::Result<Snapshot> + Send + Sync + 'static) -> Load {
+        Load(Arc::new(load))
+    }
+
+    pub(crate) fn load(&self) -> anyhow::Result<Snapshot> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Load {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Load(..)")
+    }
+}
+
+/// Editors and mounted volumes write in several steps: this long after the last one all is read.
+const SETTLE: Duration = Duration::from_millis(200);
+
+/// Watches `files` until the watcher is dropped. A change is taken as a whole or not at all: a bad file keeps what was before.
+///
+/// # Errors
+/// A folder cannot be watched.
+pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics: Arc<Metrics>) -> notify::Result<RecommendedWatcher> {
+    let (tell, told) = channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is no change; anything else may be one. Nobody listens any more: nothing to tell.
+        if event.is_ok_and(|e| !e.kind.is_access()) {
+            let _told = tell.send(());
+        }
+    })?;
+    // Folders, not files: a file that is replaced is another file, and Kubernetes swaps a symbolic link beside it.
+    let folders: BTreeSet<&Path> =
+        files.iter().filter_map(|f| f.parent()).map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }).collect();
+    for folder in folders {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    }
+    std::thread::Builder::new()
+        .name("reload".to_owned())
+        .spawn(move || follow(&told, &load, &inspector, &metrics))
+        .map_err(notify::Error::io)?;
+    Ok(watcher)
+}
+
+fn follow(told: &Receiver<()>, load: &Load, inspector: &Inspector, metrics: &Metrics) {
+    while told.recv().is_ok() {
+        while told.recv_timeout(SETTLE).is_ok() {}
+        let before = inspector.snapshot();
+        match load.load() {
+            Ok(snapshot) if snapshot.policy.id() == before.policy.id() && snapshot.engine.id() == before.engine.id() => {}
+            Ok(snapshot) => {
+                inspector.reload(snapshot);
+                metrics.reloads.with_label_values(&["ok"]).inc();
+                tracing::info!("policy and detectors were loaded anew");
+            }
+            Err(error) => {
+                metrics.reloads.with_label_values(&["error"]).inc();
+                tracing::error!(error = format!("{error:#}"), "the new policy or detectors are wrong; the old ones stay");
+            }
+        }
+    }
+}
