@@ -1,9 +1,9 @@
 //! Envoy's external processor (`envoy.service.ext_proc.v3`).
 
 mod driver;
-mod replies;
-mod session;
-mod translate;
+pub(crate) mod replies;
+pub(crate) mod session;
+pub(crate) mod translate;
 
 use std::pin::Pin;
 use std::sync::Arc;

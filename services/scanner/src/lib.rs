@@ -5,6 +5,8 @@
 
 mod api;
 mod extproc;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod metrics;
 mod record;
 mod reload;

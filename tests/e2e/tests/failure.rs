@@ -76,3 +76,30 @@ async fn a_killed_scanner_is_started_again() {
     stack.kill("scanner");
     stack.wait_until("the scanner is back", async || stack.try_send(get()).await.is_ok_and(|a| a.status == 200)).await;
 }
+
+#[tokio::test]
+async fn a_scanner_that_dies_or_hangs_in_the_middle_of_a_body_lets_nothing_more_through() {
+    for how in ["kill", "freeze"] {
+        let stack = Stack::start(&[]).await;
+        let token = github_pat();
+        let mut h2 = stack.client.h2("sink.example.net:443", "sink.example.net").await.expect("a connection");
+        let stream = h2.open(&Request::post("https://sink.example.net/")).await.expect("a stream");
+        // Longer than the buffer limit: its beginning is released, the rest is held.
+        stream.send("a line of text\n".repeat(120_000)).await.expect("sent");
+        stack.origin.wait_until("the first bytes", |seen| seen.iter().any(|r| !r.body.is_empty())).await.expect("released");
+        let supervised = stack.without_supervision();
+        if how == "kill" {
+            supervised.kill("scanner");
+        } else {
+            supervised.freeze("scanner");
+        }
+        // The stream may be gone already: then nothing can be sent, which is as good.
+        let _sent = stream.send(format!("and the key is {token}")).await;
+        let answer = tokio::time::timeout(std::time::Duration::from_secs(25), stream.finish(None)).await;
+        assert!(!matches!(answer, Ok(Ok(response)) if response.status == 200), "{how}");
+        assert!(!stack.origin.saw(token.as_bytes()), "{how}");
+        if how == "freeze" {
+            stack.thaw("scanner");
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! The tools people run, with the environment that `up` prints.
 
-use portcullis_e2e::{Stack, github_pat};
+use portcullis_e2e::{Answer, Stack, github_pat};
 
 #[tokio::test]
 async fn curl_git_python_and_node_work_through_the_gateway() {
@@ -72,4 +72,48 @@ async fn a_client_that_knows_no_proto_file_uses_the_scan_api() {
     let (code, said, errors) = ask("nothing".into()).await;
     assert_eq!(code, Some(0), "{said}{errors}");
     assert!(said.contains("VERDICT_ALLOW"), "{said}");
+}
+
+/// A file below a folder, as a plain web server gives it.
+fn file(root: &std::path::Path, path: &str) -> Answer {
+    let path = path.split('?').next().unwrap_or_default().trim_start_matches('/');
+    let path = if path.is_empty() || path.ends_with('/') { format!("{path}index.html") } else { path.to_owned() };
+    match std::fs::read(root.join(path)) {
+        Ok(bytes) => {
+            Answer { headers: http::HeaderMap::new(), body: bytes.into(), ..Answer::default() }.header("content-type", "text/html")
+        }
+        Err(_) => Answer { status: http::StatusCode::NOT_FOUND, headers: http::HeaderMap::new(), body: "".into(), ..Answer::default() },
+    }
+}
+
+async fn sh(stack: &Stack, script: &str, args: &[&str]) -> String {
+    let mut command = vec!["sh".to_owned(), "-ec".to_owned(), script.to_owned(), "sh".to_owned()];
+    command.extend(args.iter().map(|a| (*a).to_owned()));
+    let output = stack.run(&command).await;
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[tokio::test]
+async fn git_clones_and_pip_downloads_through_the_gateway() {
+    let stack = Stack::start(&[]).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("text");
+    let repository = "cd \"$1\"; git init -q work; cd work; echo hello > file; git add file; \
+        git -c user.name=a -c user.email=a@b.example commit -qm one; cd ..; mkdir -p www; git clone -q --bare work www/repo.git; cd www/repo.git; git update-server-info";
+    sh(&stack, repository, &[path]).await;
+    let wheel = "import sys, zipfile, os; d = sys.argv[1] + '/www/simple/harmless'; os.makedirs(d); \
+        w = zipfile.ZipFile(d + '/harmless-1.0-py3-none-any.whl', 'w'); i = 'harmless-1.0.dist-info/'; \
+        w.writestr('harmless.py', 'x = 1\\n'); w.writestr(i + 'METADATA', 'Metadata-Version: 2.1\\nName: harmless\\nVersion: 1.0\\n'); \
+        w.writestr(i + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n'); w.writestr(i + 'RECORD', ''); w.close(); \
+        open(d + '/index.html', 'w').write('<a href=\"harmless-1.0-py3-none-any.whl\">harmless-1.0-py3-none-any.whl</a>')";
+    let python = portcullis_e2e::client_tool("python/bin/python");
+    sh(&stack, "exec \"$1\" -c \"$2\" \"$3\"", &[&python, wheel, path]).await;
+    let root = folder.path().join("www");
+    stack.origin.answer(move |request| file(&root, &request.path));
+
+    sh(&stack, "cd \"$1\"; git clone -q https://sink.example.net/repo.git cloned; cat cloned/file", &[path]).await;
+    assert_eq!(std::fs::read_to_string(folder.path().join("cloned/file")).expect("cloned"), "hello\n");
+    let pip = "cd \"$2\"; \"$1\" -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --index-url https://sink.example.net/simple/ harmless; ls";
+    assert!(sh(&stack, pip, &[&python, path]).await.contains("harmless-1.0-py3-none-any.whl"));
 }
