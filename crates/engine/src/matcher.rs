@@ -81,7 +81,7 @@ impl Matcher {
         if complete && let Some(field) = &view.field {
             self.by_field(view, field, budget, &mut found);
         }
-        best(found)
+        self.best(found)
     }
 
     /// Detectors whose context word stands in the key of the field rather than before the value.
@@ -110,21 +110,25 @@ impl Matcher {
             }
         }
     }
-}
 
-/// Of matches that lie inside one another the best stays: the surer, then the longer, then the first.
-fn best(mut found: Vec<Match>) -> Vec<Match> {
-    found.sort_by(|a, b| b.confidence.cmp(&a.confidence).then(b.span.len().cmp(&a.span.len())).then(a.rule.cmp(&b.rule)));
-    let mut kept: Vec<Match> = Vec::new();
-    for m in found {
-        let inside = |k: &Match| {
-            (k.span.start <= m.span.start && m.span.end <= k.span.end)
-                || (m.span.start < k.span.end && k.span.start < m.span.end && m.confidence < k.confidence)
-        };
-        if !kept.iter().any(inside) {
-            kept.push(m);
+    /// Of matches that lie inside one another the best stays: the surer, then the one that knows its provider, then the longer, then the first.
+    fn best(&self, mut found: Vec<Match>) -> Vec<Match> {
+        let generic = |m: &Match| self.rules[m.rule].detector.provider == "generic";
+        found.sort_by(|a, b| {
+            let surer = b.confidence.cmp(&a.confidence).then(generic(a).cmp(&generic(b)));
+            surer.then(b.span.len().cmp(&a.span.len())).then(a.rule.cmp(&b.rule))
+        });
+        let mut kept: Vec<Match> = Vec::new();
+        for m in found {
+            let inside = |k: &Match| {
+                (k.span.start <= m.span.start && m.span.end <= k.span.end)
+                    || (m.span.start < k.span.end && k.span.start < m.span.end && m.confidence < k.confidence)
+            };
+            if !kept.iter().any(inside) {
+                kept.push(m);
+            }
         }
+        kept.sort_by_key(|m| m.span.start);
+        kept
     }
-    kept.sort_by_key(|m| m.span.start);
-    kept
 }

@@ -33,7 +33,7 @@ pub(crate) struct Rule {
     bounded: bool,
     /// Whether every match begins with an anchor.
     prefix: bool,
-    /// Whether that beginning is the provider's own: a match glued to other words counts too, a little less sure.
+    /// Whether that beginning is the provider's own: a match glued to other words may count too, a little less sure.
     unmistakable: bool,
 }
 
@@ -141,19 +141,19 @@ impl Rule {
     fn judge(&self, view: &View<'_>, captures: &Captures, whole: &Range<usize>) -> Option<(Range<usize>, Confidence)> {
         let span = captures.get_group(self.secret).map_or_else(|| whole.clone(), |m| m.range());
         let full = self.bounded && whole.len() >= self.reach;
-        let bounded = match self.detector.boundary {
-            Boundary::None => true,
-            Boundary::Left => boundary::left(view.bytes, whole.start),
-            Boundary::Token => boundary::left(view.bytes, whole.start) && boundary::right(view.bytes, whole.end, full),
-        };
+        let judged = self.detector.boundary;
+        let left = judged == Boundary::None || boundary::left(view.bytes, whole.start);
+        let right = judged != Boundary::Token || boundary::right(view.bytes, whole.end, full);
+        // Glued to more on its right, an unmistakable beginning is still one; on its left, only a checksum can tell.
+        let waived = self.unmistakable && (left || self.detector.confidence == Confidence::Certain);
         let secret = view.bytes.get(span.clone())?;
         // What stands before a clipped window is not known here; the window before it knew.
         let cut = view.clipped && whole.start == 0 && self.detector.boundary != Boundary::None;
-        if cut || !(bounded || self.unmistakable) || secret.is_empty() || !self.in_context(view, whole.start) {
+        if cut || !((left && right) || waived) || secret.is_empty() || !self.in_context(view, whole.start) {
             return None;
         }
         let passed = self.detector.checks.iter().all(|c| checks::holds(c, secret));
-        let confidence = if bounded { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
+        let confidence = if left && right { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
         passed.then_some((span, confidence))
     }
 
