@@ -19,9 +19,10 @@ fn usual() -> &'static Engine {
     &USUAL
 }
 
-/// Made at run time, so that no scanner flags this file.
+/// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
 fn token() -> String {
-    ["gh", "p_", &Alphanumeric.sample_string(&mut rand::rng(), 33), "q7Z"].concat()
+    let entropy = Alphanumeric.sample_string(&mut rand::rng(), 30);
+    ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat()
 }
 
 fn body() -> Kind {

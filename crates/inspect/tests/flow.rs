@@ -9,14 +9,10 @@ use portcullis_inspect::{AuditRecord, Facts, Head, HeadEdits, Header, Inspector,
 use proptest::prelude::*;
 use rand::distr::{Alphanumeric, SampleString};
 
-/// A token made at run time, so that no scanner flags this file.
+/// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
 fn token() -> String {
-    loop {
-        let text = Alphanumeric.sample_string(&mut rand::rng(), 36);
-        if text.bytes().filter(u8::is_ascii_digit).count() > 2 {
-            return ["gh", "p_", &text].concat();
-        }
-    }
+    let entropy = Alphanumeric.sample_string(&mut rand::rng(), 30);
+    ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat()
 }
 
 fn inspector(policy: &str, cache: u64) -> Inspector {

@@ -57,7 +57,7 @@ pub fn verify(name: &str, secret: &[u8]) -> Option<bool> {
 }
 
 /// The CRC-32 (IEEE) of `bytes` in base62 (digits, upper case, lower case), padded with `0` to six characters.
-pub(crate) fn base62_crc32(bytes: &[u8]) -> String {
+pub fn base62_crc32(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let mut rest = crc32fast::hash(bytes);
     let mut out = ['0'; 6];

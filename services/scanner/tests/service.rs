@@ -27,8 +27,10 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ListServiceResponse, ServerReflectionRequest};
 
+/// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
 fn token() -> String {
-    ["gh", "p_", &Alphanumeric.sample_string(&mut rand::rng(), 34), "7q"].concat()
+    let entropy = Alphanumeric.sample_string(&mut rand::rng(), 30);
+    ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat()
 }
 
 struct Running {

@@ -35,6 +35,8 @@ pub(crate) struct Rule {
     prefix: bool,
     /// Whether that beginning is the provider's own: a match glued to other words may count too, a little less sure.
     unmistakable: bool,
+    /// Whether it is so long that nobody writes it by chance, even inside other words.
+    long: bool,
 }
 
 impl Rule {
@@ -59,8 +61,9 @@ impl Rule {
         let prefix = prefixes.literals().is_some_and(|all| !all.is_empty() && all.iter().all(|l| begins(l.as_bytes())));
         let own = |anchor: &String| anchor.len() >= 4 && anchor.bytes().any(|b| !b.is_ascii_alphanumeric());
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
+        let long = detector.anchors.iter().all(|a| a.len() >= 6);
         let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
-        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, unmistakable })
+        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, unmistakable, long })
     }
 
     /// What the prefilter looks for: the anchors, or without any the context's words.
@@ -144,8 +147,8 @@ impl Rule {
         let judged = self.detector.boundary;
         let left = judged == Boundary::None || boundary::left(view.bytes, whole.start);
         let right = judged != Boundary::Token || boundary::right(view.bytes, whole.end, full);
-        // Glued to more on its right, an unmistakable beginning is still one; on its left, only a checksum can tell.
-        let waived = self.unmistakable && (left || self.detector.confidence == Confidence::Certain);
+        // Glued to more on its right, an unmistakable beginning is still one; on its left, if it is long or a checksum tells.
+        let waived = self.unmistakable && (left || self.long || self.detector.confidence == Confidence::Certain);
         let secret = view.bytes.get(span.clone())?;
         // What stands before a clipped window is not known here; the window before it knew.
         let cut = view.clipped && whole.start == 0 && self.detector.boundary != Boundary::None;

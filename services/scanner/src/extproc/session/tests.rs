@@ -20,8 +20,10 @@ fn session() -> Session {
     Session::new(inspector(), "box".into())
 }
 
+/// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
 fn token() -> String {
-    ["gh", "p_", &Alphanumeric.sample_string(&mut rand::rng(), 34), "7q"].concat()
+    let entropy = Alphanumeric.sample_string(&mut rand::rng(), 30);
+    ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat()
 }
 
 fn arrival(authority: &str, path: &str, headers: &[(&str, &str)], end: bool) -> Event {
