@@ -7,13 +7,19 @@ mod base64;
 mod chars;
 pub(crate) mod coding;
 mod container;
+pub(crate) mod disguise;
 mod escapes;
 mod form;
 mod hex;
 mod json;
 mod multipart;
+mod numbers;
+mod pieces;
+mod radix;
 mod root;
 mod sink;
+mod strides;
+mod unicode;
 mod utf16;
 
 use std::borrow::Cow;
@@ -111,15 +117,26 @@ impl Budget {
 pub(crate) type Emit<'e, 'a> = &'e mut dyn FnMut(Peeled<'a>, &mut Budget) -> ControlFlow<()>;
 
 /// Takes `view` apart by every grammar and decoder that fits it. Grammars come first: what they hand on as leaves is not decoded twice.
-pub(crate) fn peel<'a>(view: &View<'a>, budget: &mut Budget, emit: Emit<'_, 'a>) -> ControlFlow<()> {
+pub(crate) fn peel<'a>(
+    view: &View<'a>,
+    disguised: &[(Range<usize>, disguise::Disguise)],
+    budget: &mut Budget,
+    emit: Emit<'_, 'a>,
+) -> ControlFlow<()> {
     let mut sink = sink::Sink::new(view, budget, emit);
     root::peel(&mut sink)?;
     json::peel(&mut sink)?;
     form::peel(&mut sink)?;
     multipart::peel(&mut sink)?;
     escapes::peel(&mut sink)?;
+    unicode::peel(&mut sink)?;
     utf16::peel(&mut sink)?;
     container::peel(&mut sink)?;
     base64::peel(&mut sink)?;
-    hex::peel(&mut sink)
+    hex::peel(&mut sink)?;
+    radix::peel(&mut sink)?;
+    numbers::peel(&mut sink)?;
+    pieces::peel(&mut sink)?;
+    strides::peel(&mut sink)?;
+    disguise::peel(&mut sink, disguised)
 }

@@ -11,9 +11,15 @@ use std::sync::Arc;
 use rules::{Confidence, RuleSet};
 
 use crate::CompileError;
+use crate::layers::disguise::Disguise;
 use crate::layers::{Budget, View};
 use prefilter::Prefilter;
 use rule::Rule;
+
+/// Shorter words stand in disguise by chance.
+const MIN_DISGUISED: usize = 5;
+/// So many words in disguise of one view are looked at.
+const MAX_DISGUISED: usize = 256;
 
 /// A confirmed match in one view.
 #[derive(Debug, Clone)]
@@ -31,6 +37,8 @@ pub(crate) struct Match {
 pub(crate) struct Matcher {
     rules: Vec<Rule>,
     prefilter: Prefilter,
+    /// The same words in disguise.
+    disguised: Prefilter,
 }
 
 impl Matcher {
@@ -39,7 +47,26 @@ impl Matcher {
         let rules = set.detectors().iter().map(|d| Rule::compile(Arc::new(d.clone()))).collect::<Result<Vec<_>, _>>()?;
         let anchors = rules.iter().enumerate().flat_map(|(i, r)| r.anchors().map(move |a| (a.to_owned(), i)));
         let prefilter = Prefilter::new(anchors).map_err(|message| CompileError { id: "(all anchors)".into(), message })?;
-        Ok(Matcher { rules, prefilter })
+        let words: std::collections::BTreeSet<&str> = rules.iter().flat_map(Rule::anchors).filter(|a| a.len() >= MIN_DISGUISED).collect();
+        let plain = |d: &Disguise, word: &&&str| word.as_bytes().eq_ignore_ascii_case(&d.apply(word.as_bytes()));
+        let forms = [Disguise::Reversed, Disguise::Rotated];
+        let disguised = forms.iter().enumerate().flat_map(|(i, d)| {
+            words.iter().filter(move |w| !plain(d, w)).map(move |w| (String::from_utf8_lossy(&d.apply(w.as_bytes())).into_owned(), i))
+        });
+        let disguised = Prefilter::new(disguised).map_err(|message| CompileError { id: "(all anchors, disguised)".into(), message })?;
+        Ok(Matcher { rules, prefilter, disguised })
+    }
+
+    /// Where words that detectors look for stand in disguise.
+    pub(crate) fn disguised(&self, view: &View<'_>) -> Vec<(Range<usize>, Disguise)> {
+        let mut hits = Vec::new();
+        if !matches!(view.layer, Some("rot13" | "reversed" | "reversed-base64")) {
+            self.disguised.each(view.bytes, |at, form| {
+                hits.push((at, if form == 0 { Disguise::Reversed } else { Disguise::Rotated }));
+                hits.len() < MAX_DISGUISED
+            });
+        }
+        hits
     }
 
     /// The detectors, in order.

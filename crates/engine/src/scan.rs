@@ -115,7 +115,8 @@ impl Scanner<'_> {
         found.gap(path, budget);
         let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
-        let flow = layers::peel(view, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
+        let disguised = self.matcher.disguised(view);
+        let flow = layers::peel(view, &disguised, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
             let deeper = depth + u32::from(!matches!(peeled.map, Map::Slice(_)));
             if deeper > self.limits.depth || nested >= MAX_NESTED {
                 let at = peeled.map.to_parent(&(0..peeled.bytes.len().max(1))).start;

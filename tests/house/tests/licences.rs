@@ -2,7 +2,7 @@
 
 use portcullis_house::metadata;
 
-const FIT: [&str; 14] = [
+const FIT: [&str; 15] = [
     "Apache-2.0",
     "MIT",
     "MIT-0",
@@ -17,6 +17,8 @@ const FIT: [&str; 14] = [
     "CC0-1.0",
     "Unlicense",
     "BSL-1.0",
+    // In the manner of BSD, with the notice of origin of zlib.
+    "bzip2-1.0.6",
 ];
 
 /// `A OR B` fits when one of them does, `A AND B` when both do; `A WITH exception` is judged as A.

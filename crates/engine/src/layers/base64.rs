@@ -19,13 +19,24 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
             continue;
         }
         let encoded = bytes.get(run.clone()).unwrap_or_default();
+        let mut found = false;
         // A run that fills its view in a slice is the same run as in the parent, which left it to the leaf.
         for skip in 0..4 {
             let Some(decoded) = encoded.get(skip..).and_then(decode) else { continue };
-            if super::container::worth(&decoded) {
+            if super::container::worth_a_view(&decoded, sink.budget) {
                 sink.run(decoded, run.clone(), "base64", None)?;
+                found = true;
                 break;
             }
+        }
+        if found {
+            continue;
+        }
+        // Written backwards, the padding goes before the run.
+        let backwards: Vec<u8> = encoded.iter().rev().copied().filter(|b| *b != b'=').collect();
+        match decode(&backwards).filter(|decoded| super::container::worth(decoded)) {
+            Some(decoded) => sink.run(decoded, run, "reversed-base64", None)?,
+            None => super::radix::alphanumeric(sink, &run)?,
         }
     }
     ControlFlow::Continue(())

@@ -39,8 +39,14 @@ impl Escape {
     }
 }
 
-/// Recognises the escape at an offset. It sees nothing behind the end of the slice it is given.
-pub(super) type Recognise = fn(&[u8], usize) -> Option<Escape>;
+/// One kind of escape.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Escapes {
+    /// Where the next byte stands that an escape may begin with.
+    pub(super) find: fn(&[u8]) -> Option<usize>,
+    /// The escape at an offset, if there is one. It sees nothing behind the end of the slice it is given.
+    pub(super) read: fn(&[u8], usize) -> Option<Escape>,
+}
 
 /// Decoded bytes, each with the offset it came from.
 #[derive(Debug, Default)]
@@ -54,21 +60,28 @@ pub(super) struct Chars {
 
 impl Chars {
     /// Undoes the escapes in `range` of `source`.
-    pub(super) fn undo(source: &[u8], range: Range<usize>, recognise: impl Fn(&[u8], usize) -> Option<Escape>) -> Chars {
+    pub(super) fn undo(source: &[u8], range: Range<usize>, escapes: Escapes) -> Chars {
         let end = range.end.min(source.len());
         let source = source.get(..end).unwrap_or_default();
         let room = end.saturating_sub(range.start);
         let mut out = Chars { bytes: Vec::with_capacity(room), starts: Vec::with_capacity(room + 1), escapes: 0 };
         let mut at = range.start;
-        while let Some(&byte) = source.get(at) {
-            match recognise(source, at) {
+        while at < end {
+            let lead = source.get(at..).and_then(escapes.find).map_or(end, |i| at + i);
+            out.copy(source, at..lead);
+            at = lead;
+            if at == end {
+                break;
+            }
+            match (escapes.read)(source, at) {
                 Some(escape) => {
-                    out.push(escape.bytes.get(..escape.len).unwrap_or_default(), at);
+                    out.bytes.extend_from_slice(escape.bytes.get(..escape.len).unwrap_or_default());
+                    out.starts.resize(out.bytes.len(), at);
                     out.escapes += 1;
                     at += escape.used.max(1);
                 }
                 None => {
-                    out.push(&[byte], at);
+                    out.copy(source, at..at + 1);
                     at += 1;
                 }
             }
@@ -77,9 +90,10 @@ impl Chars {
         out
     }
 
-    fn push(&mut self, decoded: &[u8], at: usize) {
-        self.bytes.extend_from_slice(decoded);
-        self.starts.resize(self.bytes.len(), at);
+    /// Takes bytes that stand for themselves.
+    fn copy(&mut self, source: &[u8], range: Range<usize>) {
+        self.bytes.extend_from_slice(source.get(range.clone()).unwrap_or_default());
+        self.starts.extend(range);
     }
 
     /// Where in the source it came from.
@@ -103,12 +117,12 @@ fn word(byte: u8) -> bool {
 
 /// Finds the stretches of `source` with escapes: escapes near each other and the words at both ends. Looking at stretches instead of the
 /// whole view keeps a text with several kinds of escapes from being copied once for every order in which they can be undone.
-pub(super) fn stretches(source: &[u8], lead: fn(u8) -> bool, recognise: Recognise, mut each: impl FnMut(Stretch) -> Flow) -> Flow {
+pub(super) fn stretches(source: &[u8], escapes: Escapes, mut each: impl FnMut(Stretch) -> Flow) -> Flow {
     let next = |from: usize, to: usize| -> Option<(usize, Escape)> {
         let mut at = from;
-        while let Some(step) = source.get(at..to).and_then(|rest| rest.iter().position(|&b| lead(b))) {
+        while let Some(step) = source.get(at..to).and_then(escapes.find) {
             at += step;
-            if let Some(escape) = recognise(source, at) {
+            if let Some(escape) = (escapes.read)(source, at) {
                 return Some((at, escape));
             }
             at += 1;

@@ -1,5 +1,6 @@
 //! Compressed streams, decoded step by step: never more than 64 KiB of output a step, and whoever asks pays the budget between steps.
 
+mod readers;
 mod zstd;
 
 use std::fmt;
@@ -140,7 +141,7 @@ pub(super) struct Decoded {
 
 /// Decodes a run as far as the budget goes. Whatever was decoded is returned, gap or not.
 pub(super) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget) -> Option<Decoded> {
-    let mut decoder = Decoder::new(coding)?;
+    let Some(mut decoder) = Decoder::new(coding) else { return readers::decode(coding, input, at, budget) };
     let mut done = Decoded { bytes: Vec::new(), taken: 0, gap: None };
     let most = GRACE + budget.ratio.saturating_mul(input.len() as u64);
     loop {

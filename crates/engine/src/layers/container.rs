@@ -2,8 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use super::coding;
 use super::sink::{Flow, Sink};
+use super::{Budget, coding};
 use crate::Gap;
 
 /// A stream that decoded to this much is a stream, not garbage that looked like one.
@@ -26,6 +26,18 @@ pub(super) fn worth(bytes: &[u8]) -> bool {
         || binary_with_text(sample)
 }
 
+/// Whether bytes are text for the most part.
+fn texty(bytes: &[u8]) -> bool {
+    let sample = bytes.get(..1024).unwrap_or(bytes);
+    let text = sample.iter().filter(|b| (0x20..0x7f).contains(*b) || b.is_ascii_whitespace()).count();
+    text * 10 >= sample.len() * 9
+}
+
+/// Whether bytes begin like a compressed stream or an archive.
+pub(super) fn packed(bytes: &[u8]) -> bool {
+    magic(bytes).is_some() || bytes.starts_with(b"PK\x03\x04")
+}
+
 /// A binary serialisation that carries a long printable run.
 fn binary_with_text(sample: &[u8]) -> bool {
     sample.split(|b| !(0x20..0x7f).contains(b)).any(|run| run.len() >= 20)
@@ -39,6 +51,12 @@ fn magic(bytes: &[u8]) -> Option<&'static str> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
         // Header checksum of RFC 1950 section 2.2.
         [0x78, second, ..] if (0x7800 + u16::from(*second)).is_multiple_of(31) && second & 0x20 == 0 => Some("zlib"),
+        // Block size, and the magic of the first block (pi) or of the end (its root).
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => Some("bzip2"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
+        // lc 3, lp 0, pb 2 and a dictionary of whole 64 KiB: what `lzma` and `xz --format=lzma` write.
+        [0x5d, 0, 0, _, _, ..] if bytes.len() >= 18 => Some("lzma"),
         _ => None,
     }
 }
@@ -50,22 +68,56 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if declared {
         return ControlFlow::Continue(());
     }
+    // Text holds no stream; what is left of it is looked at by the text layers.
+    let binary = bytes.iter().any(|b| *b >= 0x80 || (*b < 0x20 && !b.is_ascii_whitespace()));
+    if !binary {
+        return ControlFlow::Continue(());
+    }
     let mut at = 0;
-    while let Some(step) = bytes.get(at..).and_then(|rest| memchr::memchr3(0x1f, 0x28, b'P', rest)) {
+    let mut found = false;
+    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| BEGINNINGS.contains(b))) {
         at += step;
         let rest = bytes.get(at..).unwrap_or_default();
-        at += match magic(rest) {
+        let taken = match magic(rest) {
             Some(coding) => stream(sink, coding, at)?,
             None if rest.starts_with(b"PK\x03\x04") => entry(sink, at)?,
             None => 1,
         };
+        found |= taken > 1;
+        at += taken;
     }
-    if magic(bytes) == Some("zlib") {
-        stream(sink, "zlib", 0)?;
-    } else if matches!(sink.view.layer, Some("base64" | "hex" | "basic")) && bytes.len() >= 16 && !worth(bytes) {
-        stream(sink, "raw-deflate", 0)?;
+    if !found && bytes.len() >= 16 && !texty(bytes) {
+        raw(sink)?;
     }
     ControlFlow::Continue(())
+}
+
+/// The first bytes of everything that [`magic`] knows, and of zip entries.
+const BEGINNINGS: [u8; 8] = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x5d, b'P'];
+
+/// Raw deflate has no beginning of its own: bytes that decode to their end, to something that is worth a look, are it.
+fn raw(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    match deflated(bytes, sink.budget) {
+        Some(decoded) => sink.unpacked(decoded, 0..bytes.len(), "deflate"),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// What bytes are as raw deflate, if they are.
+fn deflated(bytes: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
+    // Reserved block type (RFC 1951 section 3.2.3), or stored bytes, which are seen as they are.
+    if bytes.len() < 16 || matches!(bytes.first().map(|b| b >> 1 & 3), Some(0 | 3) | None) {
+        return None;
+    }
+    let done = coding::decode("raw-deflate", bytes, 0, budget)?;
+    (done.gap.is_none() && done.taken >= bytes.len() * 9 / 10 && worth(&done.bytes)).then_some(done.bytes)
+}
+
+/// Whether bytes behind a text encoding are worth a view: for what they look like, or as raw deflate.
+pub(super) fn worth_a_view(bytes: &[u8], budget: &mut Budget) -> bool {
+    // A last block, as all short streams are.
+    worth(bytes) || (bytes.first().is_some_and(|b| b & 1 == 1) && !texty(bytes) && deflated(bytes, budget).is_some())
 }
 
 /// Decodes a stream at `at`; returns how far to go on.

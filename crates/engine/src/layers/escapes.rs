@@ -2,26 +2,29 @@
 
 use std::ops::ControlFlow;
 
-use super::chars::{Chars, Escape, Recognise, hex_digit, stretches};
+use super::chars::{Chars, Escape, Escapes, hex_digit, stretches};
 use super::sink::{Flow, Sink};
 use crate::LayerId;
 
-/// One family: its name, the bytes an escape begins with, how one is read, how many make a stretch worth a look.
-type Family = (LayerId, fn(u8) -> bool, Recognise, usize);
+/// Percent-encoding.
+pub(super) const PERCENT: Escapes = Escapes { find: |b| memchr::memchr(b'%', b), read: percent };
+/// Percent-encoding with `+` for a blank.
+pub(super) const FORM: Escapes = Escapes { find: |b| memchr::memchr2(b'%', b'+', b), read: percent_plus };
+/// Backslash escapes.
+pub(super) const BACKSLASH: Escapes = Escapes { find: |b| memchr::memchr(b'\\', b), read: backslash };
+const ENTITY: Escapes = Escapes { find: |b| memchr::memchr(b'&', b), read: entity };
+const QUOTED: Escapes = Escapes { find: |b| memchr::memchr(b'=', b), read: quoted };
 
-const FAMILIES: [Family; 4] = [
-    ("percent", |b| b == b'%', percent, 1),
-    ("escape", |b| b == b'\\', backslash, 1),
-    ("html-entity", |b| b == b'&', entity, 1),
-    ("quoted-printable", |b| b == b'=', quoted, 2),
-];
+/// One family: its name, its escapes, how many make a stretch worth a look.
+const FAMILIES: [(LayerId, Escapes, usize); 4] =
+    [("percent", PERCENT, 1), ("escape", BACKSLASH, 1), ("html-entity", ENTITY, 1), ("quoted-printable", QUOTED, 2)];
 
 /// Hands on each stretch with its escapes undone, one family at a time: mixtures fall out of the recursion.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let source = sink.bytes();
-    for (layer, lead, recognise, least) in FAMILIES {
+    for (layer, escapes, least) in FAMILIES {
         let mut found = Vec::new();
-        stretches(source, lead, recognise, |stretch| {
+        stretches(source, escapes, |stretch| {
             if stretch.strong >= least {
                 found.push(stretch.range);
             }
@@ -31,7 +34,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
             if sink.claimed(&range) {
                 continue;
             }
-            let chars = Chars::undo(source, range, recognise);
+            let chars = Chars::undo(source, range, escapes);
             if chars.escapes > 0 {
                 sink.loose(chars, layer)?;
             }
@@ -49,17 +52,17 @@ fn hex_number(source: &[u8], at: usize, digits: usize) -> Option<u32> {
 }
 
 /// `%41` (RFC 3986 section 2.1).
-pub(super) fn percent(source: &[u8], at: usize) -> Option<Escape> {
+fn percent(source: &[u8], at: usize) -> Option<Escape> {
     (source.get(at) == Some(&b'%')).then(|| hex_pair(source, at + 1).map(|b| Escape::byte(b, 3)))?
 }
 
 /// As [`percent`], and `+` for a blank (the form encoding of the URL standard).
-pub(super) fn percent_plus(source: &[u8], at: usize) -> Option<Escape> {
+fn percent_plus(source: &[u8], at: usize) -> Option<Escape> {
     if source.get(at) == Some(&b'+') { Some(Escape::byte(b' ', 1).weak()) } else { percent(source, at) }
 }
 
 /// Backslash escapes of JSON, JavaScript, C, Python and CSS: `\n`, `\u0041`, `\u{41}`, `\x41`, `\101`.
-pub(super) fn backslash(source: &[u8], at: usize) -> Option<Escape> {
+fn backslash(source: &[u8], at: usize) -> Option<Escape> {
     if source.get(at) != Some(&b'\\') {
         return None;
     }
@@ -105,7 +108,7 @@ fn unicode(source: &[u8], at: usize) -> Option<Escape> {
 }
 
 /// `&#65;`, `&#x41;` and the names that stand for ASCII (HTML standard, section 13.5).
-pub(super) fn entity(source: &[u8], at: usize) -> Option<Escape> {
+fn entity(source: &[u8], at: usize) -> Option<Escape> {
     const NAMES: [(&[u8], u8); 24] = [
         (b"amp", b'&'),
         (b"lt", b'<'),

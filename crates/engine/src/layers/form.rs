@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::chars::Chars;
-use super::escapes::percent_plus;
+use super::escapes::FORM;
 use super::root::split;
 use super::sink::{Flow, Sink, field};
 
@@ -40,14 +40,14 @@ pub(super) fn pairs(sink: &mut Sink<'_, '_>, range: Range<usize>) -> Flow {
         let (start, end) = (pair.start + range.start, pair.end + range.start);
         let eq = bytes.get(start..end).and_then(|p| p.iter().position(|b| *b == b'='));
         let Some(eq) = eq else {
-            let chars = Chars::undo(bytes, start..end, percent_plus);
+            let chars = Chars::undo(bytes, start..end, FORM);
             sink.chars(chars, "percent", None)?;
             continue;
         };
-        let key = Chars::undo(bytes, start..start + eq, percent_plus);
+        let key = Chars::undo(bytes, start..start + eq, FORM);
         let name = field(&key.bytes);
         sink.chars(key, "percent", None)?;
-        let value = Chars::undo(bytes, start + eq + 1..end, percent_plus);
+        let value = Chars::undo(bytes, start + eq + 1..end, FORM);
         sink.chars(value, "percent", name.as_ref())?;
     }
     ControlFlow::Continue(())

@@ -14,27 +14,31 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let mut at = 0;
     while let Some((run, decoded)) = next(bytes, at) {
         at = run.end.max(at + 1);
-        if decoded.len() >= MIN && !sink.claimed(&run) && super::container::worth(&decoded) {
+        if !sink.claimed(&run) && super::container::worth_a_view(&decoded, sink.budget) {
             sink.run(decoded, run, "hex", None)?;
         }
     }
     ControlFlow::Continue(())
 }
 
-/// The next run of at least two pairs at or after `from`, with its bytes.
+/// The next run that is long enough at or after `from`, with its bytes.
 fn next(bytes: &[u8], from: usize) -> Option<(Range<usize>, Vec<u8>)> {
     let mut start = from;
     loop {
         start += bytes.get(start..)?.iter().position(|b| hex_digit(*b).is_some())?;
-        let mut decoded = Vec::new();
-        let mut at = start;
-        let mut end = start;
-        while let Some(byte) = pair(bytes, at) {
-            decoded.push(byte);
+        let (mut pairs, mut at, mut end) = (0, start, start);
+        while pair(bytes, at).is_some() {
+            pairs += 1;
             end = at + 2;
             at = end + separator(bytes, end);
         }
-        if decoded.len() >= 2 {
+        if pairs >= MIN {
+            let mut decoded = Vec::with_capacity(pairs);
+            at = start;
+            while let Some(byte) = pair(bytes, at) {
+                decoded.push(byte);
+                at += 2 + separator(bytes, at + 2);
+            }
             return Some((start..end, decoded));
         }
         start = end.max(start + 1);
@@ -48,6 +52,10 @@ fn pair(bytes: &[u8], at: usize) -> Option<u8> {
 /// How long the separator at `at` is; 0 when the next pair follows at once.
 fn separator(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
+    // Most of the time the next pair follows at once.
+    if rest.first().is_none_or(|b| b.is_ascii_alphanumeric() && *b != b'0') {
+        return 0;
+    }
     [&b"\\x"[..], b", 0x", b",0x", b" 0x", b"0x", b"\r\n", b":", b"-", b" ", b"\n", b","]
         .into_iter()
         .find(|s| rest.starts_with(s))

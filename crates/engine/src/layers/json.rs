@@ -7,7 +7,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::chars::Chars;
-use super::escapes::backslash;
+use super::escapes::BACKSLASH;
 use super::sink::{Flow, Sink, field};
 
 /// Keys are remembered this deep.
@@ -28,16 +28,20 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 let text = string(bytes, at + 1);
                 let after = text.end + 1;
                 let is_key = bytes.get(after..).and_then(|rest| rest.iter().find(|b| !b.is_ascii_whitespace())) == Some(&b':');
-                let chars = Chars::undo(bytes, text.clone(), backslash);
-                if is_key {
-                    let name = field(&chars.bytes);
-                    sink.chars(chars, "json-string", None)?;
-                    if let Some(top) = keys.last_mut() {
-                        *top = name;
-                    }
+                let plain = memchr::memchr(b'\\', bytes.get(text.clone()).unwrap_or_default()).is_none();
+                let key = keys.iter().rev().find_map(Clone::clone).filter(|_| !is_key);
+                let name = if plain {
+                    let name = is_key.then(|| field(bytes.get(text.clone()).unwrap_or_default())).flatten();
+                    sink.slice(text, "json-string", key.as_ref())?;
+                    name
                 } else {
-                    let key = keys.iter().rev().find_map(Clone::clone);
+                    let chars = Chars::undo(bytes, text, BACKSLASH);
+                    let name = is_key.then(|| field(&chars.bytes)).flatten();
                     sink.chars(chars, "json-string", key.as_ref())?;
+                    name
+                };
+                if let (true, Some(top)) = (is_key, keys.last_mut()) {
+                    *top = name;
                 }
                 at = after;
             }

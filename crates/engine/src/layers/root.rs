@@ -40,7 +40,7 @@ fn parts(sink: &mut Sink<'_, '_>, separator: fn(u8) -> bool, layer: &'static str
 fn segments(sink: &mut Sink<'_, '_>) -> Flow {
     for range in split(sink.bytes(), |b| b == b'/') {
         // `;` parameters and `=` pairs inside a segment are taken apart when the segment is looked at.
-        let chars = super::chars::Chars::undo(sink.bytes(), range, escapes::percent);
+        let chars = super::chars::Chars::undo(sink.bytes(), range, escapes::PERCENT);
         sink.chars(chars, "percent", None)?;
     }
     ControlFlow::Continue(())
@@ -54,7 +54,7 @@ fn header(sink: &mut Sink<'_, '_>, name: &str) -> Flow {
                 let pair = trimmed(bytes, pair);
                 let Some(eq) = bytes.get(pair.clone()).and_then(|p| p.iter().position(|b| *b == b'=')) else { continue };
                 let key = field(bytes.get(pair.start..pair.start + eq).unwrap_or_default());
-                let chars = super::chars::Chars::undo(bytes, pair.start + eq + 1..pair.end, escapes::percent);
+                let chars = super::chars::Chars::undo(bytes, pair.start + eq + 1..pair.end, escapes::PERCENT);
                 sink.chars(chars, "percent", key.as_ref())?;
             }
             ControlFlow::Continue(())

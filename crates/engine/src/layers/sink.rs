@@ -112,6 +112,14 @@ impl<'s, 'a> Sink<'s, 'a> {
         self.send(Cow::Owned(bytes), Map::Run(run), layer, field)
     }
 
+    /// As [`Sink::run`], but what stands there is still looked at in every other way.
+    pub(super) fn unclaimed(&mut self, bytes: Vec<u8>, run: Range<usize>, layer: LayerId) -> Flow {
+        if !self.budget.take(bytes.len() as u64, run.start) {
+            return ControlFlow::Continue(());
+        }
+        self.unpacked(bytes, run, layer)
+    }
+
     fn send(&mut self, bytes: Cow<'a, [u8]>, map: Map, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
         self.count += 1;
         let field = field.or(self.view.field.as_ref()).cloned();
@@ -126,6 +134,11 @@ impl<'s, 'a> Sink<'s, 'a> {
             self.sorted &= last.start <= range.start;
         }
         self.claims.push(range);
+    }
+
+    /// Whether grammars handed on most of the view as leaves: what is encoded is in those.
+    pub(super) fn covered(&self) -> bool {
+        self.claims.iter().map(Range::len).sum::<usize>() * 2 > self.view.bytes.len()
     }
 
     /// Whether one leaf that was handed on holds the whole of `range`.

@@ -1,0 +1,250 @@
+//! Text encodings beside base64 and hex: base32, base58 and other bases that are one big number, base85 in its alphabets, uuencode.
+
+use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
+
+use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
+
+use super::container::worth;
+use super::sink::{Flow, Sink};
+
+/// A number of more digits costs too much: the work grows with the square.
+const MAX_DIGITS: usize = 512;
+
+const BASE58: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
+const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const BASE62_SWAPPED: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// RFC 1924, as Python's `base64.b85encode` and git's binary patches have it.
+const RFC1924: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+/// ZeroMQ RFC 32.
+const Z85: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+
+/// Tries the bases whose alphabet a run of letters and digits fits. The first that gives something that is worth a look counts.
+pub(super) fn alphanumeric(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
+    let bytes = sink.bytes();
+    let text: Vec<u8> = bytes.get(run.clone()).unwrap_or_default().iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+    if let Some(decoded) = base32(&text) {
+        return sink.run(decoded, run.clone(), "base32", None);
+    }
+    if text.len() > MAX_DIGITS || text.len() != run.len() {
+        return ControlFlow::Continue(());
+    }
+    for (alphabet, layer) in [(BASE58, "base58"), (BASE62, "base62"), (BASE62_SWAPPED, "base62"), (BASE36, "base36")] {
+        if let Some(digits) = digits(&text, alphabet) {
+            sink.work((text.len() * text.len()) as u64 / 16, run.start)?;
+            let decoded = number(&digits, alphabet.len());
+            if decoded.len() >= 12 && worth(&decoded) {
+                return sink.run(decoded, run.clone(), layer, None);
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Base32 in either case and either alphabet of RFC 4648, padding or not.
+fn base32(text: &[u8]) -> Option<Vec<u8>> {
+    let upper = text.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+    let lower = text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if text.len() < 20 || !(upper || lower) {
+        return None;
+    }
+    let text = text.to_ascii_uppercase();
+    let decode = |encoding: &Encoding| {
+        // One, three or six characters too many carry no whole byte.
+        let spare = [0, 1, 0, 1, 0, 0, 1, 0][text.len() % 8];
+        let decoded = encoding.decode(text.get(..text.len() - spare)?).ok()?;
+        worth(&decoded).then_some(decoded)
+    };
+    decode(&BASE32_NOPAD).or_else(|| decode(&BASE32HEX_NOPAD))
+}
+
+/// The values of all characters in an alphabet, if they are in it.
+fn digits(text: &[u8], alphabet: &[u8]) -> Option<Vec<u8>> {
+    text.iter().map(|b| alphabet.iter().position(|a| a == b).and_then(|i| u8::try_from(i).ok())).collect()
+}
+
+/// The bytes of one big number.
+fn number(digits: &[u8], base: usize) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(digits.len());
+    for digit in digits {
+        let mut carry = usize::from(*digit);
+        for byte in &mut out {
+            carry += usize::from(*byte) * base;
+            *byte = (carry & 0xff) as u8;
+            carry >>= 8;
+        }
+        while carry > 0 {
+            out.push((carry & 0xff) as u8);
+            carry >>= 8;
+        }
+    }
+    out.reverse();
+    out
+}
+
+/// Base85 and uuencode, wherever they stand.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    ascii85(sink)?;
+    base85(sink)?;
+    uuencode(sink)
+}
+
+/// `<~…~>` (Adobe, PostScript Language Reference section 3.13.3), `z` for four zeros.
+fn ascii85(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    let mut at = 0;
+    while let Some(start) = memchr::memmem::find(bytes.get(at..).unwrap_or_default(), b"<~").map(|i| at + i) {
+        at = start + 2;
+        let Some(end) = memchr::memmem::find(bytes.get(at..).unwrap_or_default(), b"~>").map(|i| at + i) else { break };
+        let mut digits = Vec::with_capacity(end - at);
+        let mut fine = true;
+        for b in bytes.get(at..end).unwrap_or_default() {
+            match b {
+                b'!'..=b'u' => digits.push(b - b'!'),
+                b'z' => digits.extend_from_slice(&[0; 5]),
+                b if b.is_ascii_whitespace() => {}
+                _ => fine = false,
+            }
+        }
+        if let (true, Some(decoded)) = (fine, radix85(&digits)) {
+            sink.run(decoded, start..end + 2, "base85", None)?;
+            at = end + 2;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// The value of each byte in an alphabet of 85, or 0xff.
+fn members(alphabet: &[u8]) -> [u8; 256] {
+    let mut members = [0xff; 256];
+    for (value, b) in (0..).zip(alphabet) {
+        members[usize::from(*b)] = value;
+    }
+    members
+}
+
+/// Runs of an alphabet of 85 that are more than letters and digits. Both alphabets are followed in one pass.
+fn base85(sink: &mut Sink<'_, '_>) -> Flow {
+    static MEMBERS: LazyLock<[[u8; 256]; 2]> = LazyLock::new(|| [members(RFC1924), members(Z85)]);
+    static KINDS: LazyLock<[u8; 256]> = LazyLock::new(|| {
+        let mut kinds = [0; 256];
+        for (i, kind) in kinds.iter_mut().enumerate() {
+            *kind = u8::from(MEMBERS[0][i] < 85) | u8::from(MEMBERS[1][i] < 85) << 1;
+        }
+        kinds
+    });
+    let bytes = sink.bytes();
+    if sink.covered() {
+        return ControlFlow::Continue(());
+    }
+    let (kinds, mut starts) = (&*KINDS, [0; 2]);
+    for (at, kind) in bytes.iter().map(|b| kinds[usize::from(*b)]).chain([0]).enumerate() {
+        if kind == 3 {
+            continue;
+        }
+        for (i, start) in starts.iter_mut().enumerate() {
+            if kind & 1 << i == 0 {
+                let run = std::mem::replace(start, at + 1)..at;
+                if run.len() >= 20 {
+                    base85_run(sink, run, &MEMBERS[i])?;
+                }
+            }
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -> Flow {
+    let text = sink.bytes().get(run.clone()).unwrap_or_default();
+    // Words with punctuation have few marks; an encoding has one in four.
+    let marks = text.iter().filter(|b| !b.is_ascii_alphanumeric()).count();
+    if marks * 25 < text.len() || sink.claimed(&run) {
+        return ControlFlow::Continue(());
+    }
+    sink.work(text.len() as u64 / 4, run.start)?;
+    let digits: Vec<u8> = text.iter().map(|b| members[usize::from(*b)]).collect();
+    match radix85(&digits).filter(|d| worth(d)) {
+        Some(decoded) => sink.run(decoded, run, "base85", None),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Five digits are four bytes; a last group of n digits is n - 1 bytes.
+fn radix85(digits: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(digits.len() / 5 * 4 + 4);
+    for group in digits.chunks(5) {
+        if group.len() == 1 {
+            return None;
+        }
+        let full = group.iter().copied().chain(std::iter::repeat(84)).take(5);
+        let value = full.fold(0_u64, |n, d| n * 85 + u64::from(d));
+        let bytes = u32::try_from(value).ok()?.to_be_bytes();
+        out.extend_from_slice(bytes.get(..group.len() - 1)?);
+    }
+    Some(out)
+}
+
+/// `begin 644 name`, lines with their length in the first character, `end` (POSIX uuencode).
+fn uuencode(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    let mut at = 0;
+    while let Some(start) = memchr::memmem::find(bytes.get(at..).unwrap_or_default(), b"begin ").map(|i| at + i) {
+        at = start + 6;
+        let Some(mut line) = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map(|i| at + i + 1) else { break };
+        let mode = bytes.get(at..at + 3).is_some_and(|m| m.iter().all(|b| (b'0'..=b'7').contains(b)));
+        if !mode || line - at > 300 {
+            continue;
+        }
+        let mut out = Vec::new();
+        while let Some(rest) = bytes.get(line..).filter(|r| !r.is_empty() && !r.starts_with(b"end")) {
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            if uu_line(rest.get(..end).unwrap_or_default().trim_ascii_end(), &mut out).is_none() {
+                break;
+            }
+            line += (end + 1).min(rest.len());
+        }
+        let line = line.min(bytes.len());
+        if !out.is_empty() {
+            sink.run(out, start..line, "uuencode", None)?;
+            at = line.max(at);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn uu_line(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let six = |b: u8| (0x20..=0x60).contains(&b).then(|| (b - 0x20) & 0x3f);
+    let (length, data) = line.split_first()?;
+    let length = usize::from(six(*length)?);
+    let mut decoded = Vec::with_capacity(48);
+    for group in data.chunks(4) {
+        // Blanks at the end of a line get lost on the way.
+        let quad: Vec<u8> = group.iter().copied().chain(std::iter::repeat(b' ')).take(4).map(six).collect::<Option<_>>()?;
+        decoded.extend_from_slice(&[quad[0] << 2 | quad[1] >> 4, quad[1] << 4 | quad[2] >> 2, quad[2] << 6 | quad[3]]);
+    }
+    if length > decoded.len() {
+        return None;
+    }
+    out.extend_from_slice(decoded.get(..length)?);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_answers_of_every_base() {
+        assert_eq!(base32(b"NRXW4ZZAMVXG65LHNAQHI2DBOQ").as_deref(), Some(&b"long enough that"[..]));
+        assert_eq!(number(&digits(b"2NEpo7TZRRrLZSi2U", BASE58).unwrap(), 58), b"Hello World!");
+        let digits = |text: &[u8], alphabet: &[u8]| digits(text, alphabet).and_then(|d| radix85(&d));
+        assert_eq!(digits(b"NM&qnZy<MXa%^NF", RFC1924).as_deref(), Some(&b"Hello world!"[..]));
+        assert_eq!(digits(b"HelloWorld", Z85).as_deref(), Some(&[0x86, 0x4f, 0xd2, 0x6f, 0xb5, 0x59, 0xf7, 0x5b][..]));
+        let mut out = Vec::new();
+        assert_eq!(uu_line(b"#0V%T", &mut out), Some(()));
+        assert_eq!(out, b"Cat");
+        assert_eq!(uu_line(b"M~~", &mut out), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! Text that Unicode hides or disguises: invisible characters between letters, look-alikes, wide and styled forms, text in tag characters and
+//! variation selectors. What a character is comes from Unicode's own data: the property Default_Ignorable_Code_Point (UAX #44), compatibility
+//! decompositions (UAX #15) and confusables (UTS #39).
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::LazyLock;
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::chars::{Chars, Escape, Escapes, stretches};
+use super::sink::{Flow, Sink};
+
+/// So many variation selectors in a row select nothing: they are bytes.
+const MIN_SELECTORS: usize = 12;
+
+const DISGUISED: Escapes = Escapes { find: |b| b.iter().position(|b| *b >= 0xc2), read: disguised };
+
+/// Every stretch with such characters, as the ASCII it stands for.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    if sink.view.layer == Some("unicode") || sink.bytes().is_ascii() {
+        return ControlFlow::Continue(());
+    }
+    selectors(sink)?;
+    let source = sink.bytes();
+    let mut found = Vec::new();
+    stretches(source, DISGUISED, |stretch| {
+        found.push(stretch.range);
+        ControlFlow::Continue(())
+    })?;
+    for range in found {
+        if !sink.claimed(&range) {
+            let chars = Chars::undo(source, range, DISGUISED);
+            sink.loose(chars, "unicode")?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// What a character outside ASCII is taken for.
+#[derive(Debug, Clone, Copy)]
+enum Meaning {
+    Nothing,
+    Ascii(u8),
+}
+
+/// Ranges in which characters with a meaning lie: letters of living scripts that look like Latin ones, punctuation, wide and styled forms, tags.
+const RANGES: [(u32, u32); 7] =
+    [(0x80, 0x2fff), (0xa4d0, 0xabff), (0xf900, 0xffff), (0x10280, 0x11fff), (0x1d400, 0x1d7ff), (0x1f100, 0x1f1ff), (0xe0000, 0xe0fff)];
+
+static MEANINGS: LazyLock<HashMap<char, Meaning>> = LazyLock::new(|| {
+    let ignorable = ignorable();
+    let mut meanings = HashMap::new();
+    for c in RANGES.iter().flat_map(|(first, last)| *first..=*last).filter_map(char::from_u32) {
+        let meaning = if let Some(tag) = (u32::from(c)).checked_sub(0xe_0000).filter(|t| (0x20..0x7f).contains(t)) {
+            // Tag characters repeat ASCII, invisibly.
+            u8::try_from(tag).ok().map(Meaning::Ascii)
+        } else if ignorable.iter().any(|(first, last)| (*first..=*last).contains(&c)) {
+            Some(Meaning::Nothing)
+        } else {
+            ascii(c).map(Meaning::Ascii)
+        };
+        if let Some(meaning) = meaning {
+            meanings.insert(c, meaning);
+        }
+    }
+    meanings
+});
+
+/// The ranges of Default_Ignorable_Code_Point, from the tables of the regex parser, and the directional marks and isolates beside it.
+fn ignorable() -> Vec<(char, char)> {
+    let hir = regex_syntax::parse(r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]");
+    match hir.map(regex_syntax::hir::Hir::into_kind) {
+        Ok(regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class))) => {
+            class.iter().map(|r| (r.start(), r.end())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The ASCII character that `c` is a form of, or looks like.
+fn ascii(c: char) -> Option<u8> {
+    let one = |chars: &mut dyn Iterator<Item = char>| match (chars.next(), chars.next()) {
+        (Some(only), None) if only.is_ascii_graphic() => u8::try_from(only).ok(),
+        _ => None,
+    };
+    if let Some(byte) = one(&mut std::iter::once(c).nfkc()) {
+        return Some(byte);
+    }
+    // The prototype of a capital I is a small l (UTS #39): the capital is meant.
+    let text = c.to_string();
+    one(&mut unicode_security::skeleton(&text)).map(|byte| if byte == b'l' && c.is_uppercase() { b'I' } else { byte })
+}
+
+fn char_at(source: &[u8], at: usize) -> Option<char> {
+    let first = *source.get(at)?;
+    let len = match first {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        0xf0..=0xf4 => 4,
+        _ => return None,
+    };
+    std::str::from_utf8(source.get(at..at + len)?).ok()?.chars().next()
+}
+
+fn disguised(source: &[u8], at: usize) -> Option<Escape> {
+    let c = char_at(source, at)?;
+    Some(match MEANINGS.get(&c)? {
+        Meaning::Nothing => Escape::nothing(c.len_utf8()),
+        Meaning::Ascii(byte) => Escape::byte(*byte, c.len_utf8()),
+    })
+}
+
+/// Bytes as variation selectors: U+FE00 to U+FE0F are 0 to 15, U+E0100 to U+E01EF the rest.
+fn selector(c: char) -> Option<u8> {
+    match u32::from(c) {
+        n @ 0xfe00..=0xfe0f => u8::try_from(n - 0xfe00).ok(),
+        n @ 0xe0100..=0xe01ef => u8::try_from(n - 0xe0100 + 16).ok(),
+        _ => None,
+    }
+}
+
+fn selectors(sink: &mut Sink<'_, '_>) -> Flow {
+    let source = sink.bytes();
+    let mut at = 0;
+    while let Some(step) = source.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, 0xef | 0xf3))) {
+        at += step;
+        let (mut bytes, mut starts, mut end) = (Vec::new(), Vec::new(), at);
+        while let Some((c, byte)) = char_at(source, end).and_then(|c| Some((c, selector(c)?))) {
+            bytes.push(byte);
+            starts.push(end);
+            end += c.len_utf8();
+        }
+        if bytes.len() >= MIN_SELECTORS {
+            starts.push(end);
+            sink.mapped(bytes, starts, "variation-selectors")?;
+        }
+        at = end.max(at + 1);
+    }
+    ControlFlow::Continue(())
+}

@@ -1,0 +1,143 @@
+//! The binary as a person or a script runs it: what it prints, and its exit codes.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use rand::distr::{Alphanumeric, SampleString};
+
+/// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
+fn token() -> String {
+    let entropy = Alphanumeric.sample_string(&mut rand::rng(), 30);
+    ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat()
+}
+
+fn run(args: &[&str], input: &str) -> Output {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(args)
+        .env("HOME", home.path())
+        .env_remove("XDG_STATE_HOME")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    // A command that reads nothing may be gone already.
+    let _written = child.stdin.take().expect("piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends")
+}
+
+fn said(output: &Output) -> (Option<i32>, String, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, text).expect("written");
+    path.to_str().expect("text").to_owned()
+}
+
+#[test]
+fn mistakes_are_one_line_and_an_exit_code() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad = write(folder.path(), "bad.yaml", "version: 1\nhots: {}\n");
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for (args, code, words) in [
+        (vec!["no-such-command"], 64, "no-such-command"),
+        (vec!["scan", "--format", "xml"], 64, "xml"),
+        (vec!["up", "--listen", "nowhere"], 64, "nowhere"),
+        (vec!["policy", "check", "/no/such/file"], 2, "/no/such/file"),
+        (vec!["policy", "check", &bad], 2, "line 2"),
+        (vec!["scan", "/no/such/file"], 2, "/no/such/file"),
+        (vec!["replay", "/no/such/file"], 2, "/no/such/file"),
+        (vec!["rules", "check", "/no/such/file"], 2, "/no/such/file"),
+        (vec!["ca", "show"], 2, "ca"),
+        (vec!["up", "--envoy", "/no/such/envoy", "--listen", "127.0.0.1:0"], 2, "/no/such/envoy"),
+        (vec!["scanner", "--listen", &taken], 2, &taken),
+        (vec!["scanner", "--listen", "127.0.0.1:0", "--policy", &bad], 2, "line 2"),
+        (vec!["certificates", "--listen", &taken], 2, &taken),
+    ] {
+        let (got, out, err) = said(&run(&args, ""));
+        assert_eq!(got, Some(code), "{args:?}: {err}");
+        assert!(err.contains(words) && out.is_empty(), "{args:?}: {err}");
+        assert!(code == 64 || err.lines().filter(|l| l.starts_with("portcullis: ")).count() == 1, "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn scan_finds_masks_and_says_so_in_three_formats() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let token = token();
+    let file = write(folder.path(), "notes.txt", &format!("first line\nkey = {token}\n"));
+    write(folder.path(), "clean.txt", "nothing\n");
+    for format in ["text", "json", "sarif"] {
+        let (code, out, err) = said(&run(&["scan", "--format", format, folder.path().to_str().expect("text")], ""));
+        assert_eq!(code, Some(1), "{err}");
+        assert!(out.contains("github-pat-classic") && out.contains("notes.txt") && !out.contains(&token), "{out}");
+        if format == "sarif" {
+            let sarif: serde_json::Value = serde_json::from_str(&out).expect("SARIF is JSON");
+            assert_eq!(sarif["runs"][0]["results"][0]["locations"][0]["physicalLocation"]["region"]["startLine"], 2);
+        }
+    }
+    assert!(said(&run(&["scan", &file], "")).1.contains(":2:7:"));
+    assert_eq!(said(&run(&["scan", "-"], &format!("x {token}"))).0, Some(1));
+    assert_eq!(said(&run(&["scan", "-"], "nothing")).0, Some(0));
+}
+
+#[test]
+fn replay_judges_each_line_in_order() {
+    let token = token();
+    let body = data_encoding::BASE64.encode(format!(r#"{{"content": "{token}"}}"#).as_bytes());
+    let line = |id: &str, url: &str| {
+        format!(
+            r#"{{"id": "{id}", "method": "POST", "url": "{url}", "headers": [{{"name": "Content-Type", "value": "application/json"}}], "body_base64": "{body}"}}"#
+        )
+    };
+    let input = [
+        line("a", "https://sink.example.net/"),
+        line("b", "https://api.anthropic.com/v1/messages"),
+        r#"{"id": 3, "method": "GET", "url": "https://example.com/", "headers": []}"#.to_owned(),
+    ]
+    .join("\n");
+    let (code, out, err) = said(&run(&["replay", "--emit-redacted", "-"], &input));
+    assert_eq!(code, Some(1), "{err}");
+    let answers: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let verdicts: Vec<_> = answers.iter().map(|a| (a["id"].to_string(), a["verdict"].as_str().unwrap_or_default())).collect();
+    assert_eq!(verdicts, [("\"a\"".to_owned(), "deny"), ("\"b\"".to_owned(), "redact"), ("3".to_owned(), "allow")]);
+    assert_eq!(answers[0]["findings"][0]["span"], serde_json::json!([13, 53]));
+    let redacted = data_encoding::BASE64.decode(answers[1]["redacted_body_base64"].as_str().expect("a body").as_bytes()).expect("base64");
+    let redacted: serde_json::Value = serde_json::from_slice(&redacted).expect("valid JSON");
+    assert!(redacted["content"].as_str().expect("text").starts_with("[portcullis:github-pat-classic:"));
+    assert!(!out.contains(&token));
+    let (code, _, err) = said(&run(&["replay", "-"], "{\"id\": 1}\n"));
+    assert!(code == Some(2) && err.contains("line 1"), "{err}");
+}
+
+#[test]
+fn policies_are_explained_and_detectors_check_themselves() {
+    let (code, out, _) = said(&run(&["policy", "explain", "https://webhook.site/x"], ""));
+    assert!(code == Some(1) && out.starts_with("deny: host_blocked"), "{out}");
+    let (code, out, _) = said(&run(&["policy", "explain", "https://example.com/"], ""));
+    assert!(code == Some(0) && out.starts_with("allow: clean"), "{out}");
+    let (code, out, err) = said(&run(&["rules", "check"], ""));
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(said(&run(&["rules", "list"], "")).1.lines().count() >= 80);
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(said(&run(&["completions", shell], "")).1.contains("portcullis"), "{shell}");
+    }
+}
+
+#[test]
+fn a_ca_is_made_once_and_shown_without_its_key() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().join("ca");
+    let dir = dir.to_str().expect("text");
+    let (code, out, err) = said(&run(&["ca", "init", "--ca-dir", dir], ""));
+    assert!(code == Some(0) && out.contains("bundle.pem"), "{err}");
+    let shown = said(&run(&["ca", "show", "--ca-dir", dir], "")).1;
+    assert!(shown.starts_with("-----BEGIN CERTIFICATE-----") && !shown.contains("PRIVATE"));
+    assert_eq!(said(&run(&["ca", "init", "--ca-dir", dir], "")).0, Some(0));
+    assert_eq!(said(&run(&["ca", "show", "--ca-dir", dir], "")).1, shown, "the CA stays");
+}
