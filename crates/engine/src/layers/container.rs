@@ -55,10 +55,20 @@ fn magic(bytes: &[u8]) -> Option<&'static str> {
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => Some("bzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
         [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
-        // lc 3, lp 0, pb 2 and a dictionary of whole 64 KiB: what `lzma` and `xz --format=lzma` write.
-        [0x5d, 0, 0, _, _, ..] if bytes.len() >= 18 => Some("lzma"),
+        [0x5d, 0, 0, ..] if lzma(bytes) => Some("lzma"),
         _ => None,
     }
+}
+
+/// The header of `.lzma` has no magic: lc 3, lp 0, pb 2, a dictionary of 2^n or 2^n + 2^(n-1) bytes, and a length that is unknown or less than
+/// 256 GiB, as `xz` itself asks for.
+fn lzma(bytes: &[u8]) -> bool {
+    let Some((header, _)) = bytes.split_first_chunk::<13>() else { return false };
+    let [_, a, b, c, d, length @ ..] = *header;
+    let dictionary = u32::from_le_bytes([a, b, c, d]);
+    let shape = dictionary >> dictionary.trailing_zeros().min(31);
+    let length = u64::from_le_bytes(length);
+    matches!(shape, 1 | 3) && (length == u64::MAX || length < 1 << 38)
 }
 
 /// Streams anywhere in the view, zip entries, and raw deflate behind a text encoding.
@@ -127,7 +137,8 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, at: usize) -> ControlFl
     let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
     let taken = done.taken.min(input.len()).max(1);
     match done.gap {
-        Some(Gap::Undecodable) if done.bytes.len() < REAL && (done.bytes.len() < 16 || !worth(&done.bytes)) => {
+        // In the middle of other bytes something may look like a beginning: then only what it decodes to can tell.
+        Some(Gap::Undecodable) if (done.bytes.len() < REAL || at > 0) && (done.bytes.len() < 16 || !worth(&done.bytes)) => {
             return ControlFlow::Continue(1);
         }
         Some(gap) if done.bytes.len() >= REAL => sink.budget.miss(at, gap),

@@ -94,23 +94,22 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 /// `<~…~>` (Adobe, PostScript Language Reference section 3.13.3), `z` for four zeros.
 fn ascii85(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    let mut at = 0;
-    while let Some(start) = memchr::memmem::find(bytes.get(at..).unwrap_or_default(), b"<~").map(|i| at + i) {
-        at = start + 2;
-        let Some(end) = memchr::memmem::find(bytes.get(at..).unwrap_or_default(), b"~>").map(|i| at + i) else { break };
-        let mut digits = Vec::with_capacity(end - at);
-        let mut fine = true;
-        for b in bytes.get(at..end).unwrap_or_default() {
+    let mut floor = 0;
+    while let Some(end) = memchr::memmem::find(bytes.get(floor..).unwrap_or_default(), b"~>").map(|i| floor + i) {
+        let start = memchr::memmem::rfind(bytes.get(floor..end).unwrap_or_default(), b"<~").map(|i| floor + i);
+        floor = end + 2;
+        let Some(start) = start else { continue };
+        let mut digits = Vec::with_capacity(end - start);
+        let fine = bytes.get(start + 2..end).unwrap_or_default().iter().all(|b| {
             match b {
                 b'!'..=b'u' => digits.push(b - b'!'),
                 b'z' => digits.extend_from_slice(&[0; 5]),
-                b if b.is_ascii_whitespace() => {}
-                _ => fine = false,
+                b => return b.is_ascii_whitespace(),
             }
-        }
+            true
+        });
         if let (true, Some(decoded)) = (fine, radix85(&digits)) {
             sink.run(decoded, start..end + 2, "base85", None)?;
-            at = end + 2;
         }
     }
     ControlFlow::Continue(())

@@ -17,6 +17,8 @@ pub(super) const MIN_LEAF: usize = 4;
 const MAX_FIELD: usize = 64;
 /// What handing on one view costs, in units of work.
 const EMIT_COST: u64 = 16;
+/// What taking apart one decoded byte costs: all peelers look at it, and a unit is about what a regular expression takes for one.
+const BYTE_COST: u64 = 4;
 
 /// One run of the peelers over one view.
 pub(super) struct Sink<'s, 'a> {
@@ -73,7 +75,7 @@ impl<'s, 'a> Sink<'s, 'a> {
         if chars.bytes.len() < MIN_LEAF || !self.budget.take(chars.bytes.len() as u64, range.start) {
             return ControlFlow::Continue(());
         }
-        self.work(EMIT_COST + chars.bytes.len() as u64, range.start)?;
+        self.work(EMIT_COST + BYTE_COST * chars.bytes.len() as u64, range.start)?;
         self.claim(range);
         self.send(Cow::Owned(chars.bytes), Map::Bytes(chars.starts), layer, field)
     }
@@ -89,7 +91,7 @@ impl<'s, 'a> Sink<'s, 'a> {
         if bytes.len() < MIN_LEAF || !self.budget.take(bytes.len() as u64, at) {
             return ControlFlow::Continue(());
         }
-        self.work(EMIT_COST + bytes.len() as u64, at)?;
+        self.work(EMIT_COST + BYTE_COST * bytes.len() as u64, at)?;
         self.send(Cow::Owned(bytes), Map::Bytes(starts), layer, None)
     }
 
@@ -98,7 +100,7 @@ impl<'s, 'a> Sink<'s, 'a> {
         if bytes.len() < MIN_LEAF {
             return ControlFlow::Continue(());
         }
-        self.work(EMIT_COST + bytes.len() as u64, run.start)?;
+        self.work(EMIT_COST + BYTE_COST * bytes.len() as u64, run.start)?;
         self.send(Cow::Owned(bytes), Map::Run(run), layer, None)
     }
 
@@ -107,7 +109,7 @@ impl<'s, 'a> Sink<'s, 'a> {
         if bytes.len() < MIN_LEAF || !self.budget.take(bytes.len() as u64, run.start) {
             return ControlFlow::Continue(());
         }
-        self.work(EMIT_COST + bytes.len() as u64, run.start)?;
+        self.work(EMIT_COST + BYTE_COST * bytes.len() as u64, run.start)?;
         self.claim(run.clone());
         self.send(Cow::Owned(bytes), Map::Run(run), layer, field)
     }
