@@ -6,6 +6,9 @@ use super::sink::{Flow, Sink};
 use super::{Budget, coding};
 use crate::Gap;
 
+/// The newest "version needed to extract" that APPNOTE.TXT section 4.4.3.2 knows.
+const NEWEST_ZIP: usize = 63;
+
 /// A stream that decoded to this much is a stream, not garbage that looked like one.
 const REAL: usize = 512;
 
@@ -137,9 +140,12 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, at: usize) -> ControlFl
     let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
     let taken = done.taken.min(input.len()).max(1);
     match done.gap {
-        // In the middle of other bytes something may look like a beginning: then only what it decodes to can tell.
-        Some(Gap::Undecodable) if (done.bytes.len() < REAL || at > 0) && (done.bytes.len() < 16 || !worth(&done.bytes)) => {
-            return ControlFlow::Continue(1);
+        // In the middle of other bytes much looks like a beginning (the split stream of a PNG is one): what it decodes to is looked at as far as
+        // it goes, and nobody else gets further.
+        Some(Gap::Undecodable) if done.bytes.len() < REAL || at > 0 => {
+            if done.bytes.len() < 16 || !worth(&done.bytes) {
+                return ControlFlow::Continue(1);
+            }
         }
         Some(gap) if done.bytes.len() >= REAL => sink.budget.miss(at, gap),
         _ => {}
@@ -157,7 +163,10 @@ fn entry(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize> {
     let long = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize;
     let (flags, method) = (short(6), short(8));
     let start = at + 30 + short(26) + short(28);
-    if start > bytes.len() {
+    let name = bytes.get(at + 30..at + 30 + short(26)).unwrap_or_default();
+    // Machine code that handles archives has the magic too; what follows it there is no entry.
+    let plausible = short(4) & 0xff <= NEWEST_ZIP && !name.is_empty() && name.iter().all(|b| *b >= 0x20);
+    if start > bytes.len() || !plausible {
         return ControlFlow::Continue(1);
     }
     if flags & 1 != 0 {

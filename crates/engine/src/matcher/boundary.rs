@@ -3,6 +3,8 @@
 //! Text: the neighbour is no token byte. Binary: a length or tag byte that happens to be a letter is no neighbour in that sense. Escapes: the
 //! letter of `\n` or the digits of `%3D` belong to the escape.
 
+use std::ops::Range;
+
 fn token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
@@ -37,4 +39,16 @@ pub(crate) fn right(bytes: &[u8], at: usize, full: bool) -> bool {
         [_, _, a, ..] if full && binary(*a) => true,
         _ => false,
     }
+}
+
+/// How much more base64 than the match itself stands around it when it is a piece of a blob.
+const BLOB: usize = 256;
+
+/// Whether a match stands in a long run of base64 that has `+` near it, as URL paths do not.
+pub(crate) fn in_blob(bytes: &[u8], at: &Range<usize>) -> bool {
+    let member = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/');
+    let before = bytes[..at.start].iter().rev().take(BLOB).take_while(member);
+    let after = bytes[at.end..].iter().take(BLOB).take_while(member);
+    let around: Vec<u8> = before.chain(after).copied().collect();
+    around.len() >= BLOB && around.contains(&b'+') && around.contains(&b'/')
 }

@@ -37,6 +37,8 @@ pub(crate) struct Rule {
     unmistakable: bool,
     /// Whether it is so long that nobody writes it by chance, even inside other words.
     long: bool,
+    /// Whether it is so short that long base64 has it by chance.
+    short: bool,
 }
 
 impl Rule {
@@ -62,8 +64,9 @@ impl Rule {
         let own = |anchor: &String| anchor.len() >= 4 && anchor.bytes().any(|b| !b.is_ascii_alphanumeric());
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
         let long = detector.anchors.iter().all(|a| a.len() >= 6);
+        let short = prefix && detector.anchors.iter().any(|a| a.len() <= 5 && a.bytes().all(|b| b.is_ascii_alphanumeric()));
         let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
-        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, unmistakable, long })
+        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, unmistakable, long, short })
     }
 
     /// What the prefilter looks for: the anchors, or without any the context's words.
@@ -152,7 +155,8 @@ impl Rule {
         let secret = view.bytes.get(span.clone())?;
         // What stands before a clipped window is not known here; the window before it knew.
         let cut = view.clipped && whole.start == 0 && self.detector.boundary != Boundary::None;
-        if cut || !((left && right) || waived) || secret.is_empty() || !self.in_context(view, whole.start) {
+        let chance = self.short && boundary::in_blob(view.bytes, whole);
+        if cut || chance || !((left && right) || waived) || secret.is_empty() || !self.in_context(view, whole.start) {
             return None;
         }
         let passed = self.detector.checks.iter().all(|c| checks::holds(c, secret));
