@@ -139,16 +139,15 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, at: usize) -> ControlFl
     let input = bytes.get(at..).unwrap_or_default();
     let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
     let taken = done.taken.min(input.len()).max(1);
-    match done.gap {
-        // In the middle of other bytes much looks like a beginning (the split stream of a PNG is one): what it decodes to is looked at as far as
-        // it goes, and nobody else gets further.
-        Some(Gap::Undecodable) if done.bytes.len() < REAL || at > 0 => {
-            if done.bytes.len() < 16 || !worth(&done.bytes) {
-                return ControlFlow::Continue(1);
-            }
-        }
-        Some(gap) if done.bytes.len() >= REAL => sink.budget.miss(at, gap),
-        _ => {}
+    // In the middle of other bytes much looks like a beginning (the split stream of a PNG is one): what it decodes to is looked at as far as it
+    // goes, and nobody else gets further.
+    let broken = done.gap == Some(Gap::Undecodable);
+    let inside = at > 0 || done.bytes.len() < REAL;
+    if broken && inside && (done.bytes.len() < 16 || !worth(&done.bytes)) {
+        return ControlFlow::Continue(1);
+    }
+    if let Some(gap) = done.gap.filter(|_| done.bytes.len() >= REAL && !(broken && inside)) {
+        sink.budget.miss(at, gap);
     }
     let layer = if coding == "raw-deflate" { "deflate" } else { coding };
     sink.unpacked(done.bytes, at..at + taken, layer)?;

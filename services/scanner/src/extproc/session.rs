@@ -150,15 +150,17 @@ impl Session {
 
     fn head(&mut self, Arrival { head, fronted }: Arrival) -> Vec<Reply> {
         self.facts = Some(Facts::of(&head));
+        // A blank or a control byte ends a request line for some readers and not for others (RFC 9112 section 3.2).
+        let refused = fronted || head.path.iter().any(|b| b.is_ascii_control() || b.is_ascii_whitespace());
         self.length_known = head.headers.iter().any(|h| h.name == "content-length");
         let opened = self.inspector.open(&head);
         self.head = Some(head);
         match opened {
-            Opened::Decided(outcome, _) if fronted && outcome.verdict.action != Action::Deny => {
+            Opened::Decided(outcome, _) if refused && outcome.verdict.action != Action::Deny => {
                 self.deny(denied(outcome, Reason::Ambiguous))
             }
             Opened::Decided(outcome, edits) => self.decided(outcome, edits),
-            Opened::Body(flow) if fronted => {
+            Opened::Body(flow) if refused => {
                 let outcome = flow.fail(Reason::Ambiguous);
                 self.deny(outcome)
             }

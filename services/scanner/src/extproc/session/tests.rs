@@ -110,6 +110,18 @@ fn a_fronted_request_is_denied_whatever_it_holds() {
 }
 
 #[test]
+fn a_path_with_blanks_or_controls_is_denied() {
+    for path in ["/a b", "/a\nb", "/a\u{7f}"] {
+        for end in [true, false] {
+            let mut session = session();
+            assert_eq!(status(&session.on(arrival("a.example", path, &[], end))), Some(403), "{path:?}");
+            let (_, outcome) = session.take_outcome().expect("an outcome");
+            assert_eq!(outcome.verdict.reason, Reason::Ambiguous);
+        }
+    }
+}
+
+#[test]
 fn a_deadline_denies_what_is_still_under_way() {
     let mut session = session();
     session.on(arrival("a.example", "/", &[], false));
