@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rules::{Detector, RuleSet};
 
-use crate::matcher::Matcher;
+use crate::matcher::{AnchorCost, Matcher};
 use crate::scan::{Scanner, Window};
 use crate::stream::Stream;
 use crate::{FingerprintKey, Kind, Report};
@@ -109,6 +109,17 @@ impl Engine {
         let scanner = self.scanner();
         let mut budget = scanner.budget(bytes.len() as u64);
         scanner.scan(&Window { kind, bytes, clipped: false }, &mut budget)
+    }
+
+    /// How many detectors match in `bytes` as they stand, nothing taken apart: the matcher alone, for measuring it.
+    pub fn matches(&self, bytes: &[u8]) -> usize {
+        let view = crate::layers::View { bytes, kind: None, layer: None, field: None, clipped: false };
+        self.0.matcher.find(&view, &mut self.scanner().budget(bytes.len() as u64)).matches.len()
+    }
+
+    /// What each anchor costs on a sample of traffic, for those who keep the catalogue.
+    pub fn anchor_costs(&self, sample: &[u8]) -> Vec<AnchorCost> {
+        self.0.matcher.costs(sample)
     }
 
     /// Opens a scan of bytes that arrive in chunks.

@@ -13,7 +13,9 @@ mod scan;
 mod stream;
 
 pub use engine::{CompileError, Engine, EngineId, Limits};
+pub use matcher::AnchorCost;
 pub use kind::{Kind, Location, Media};
 pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Report};
 pub use rules::{Confidence, Detector, Home, Place, RuleSet};
 pub use stream::{Progress, Stream};
+

@@ -2,6 +2,7 @@
 
 mod boundary;
 mod checks;
+mod opening;
 mod prefilter;
 mod rule;
 
@@ -13,13 +14,24 @@ use rules::{Confidence, RuleSet};
 use crate::CompileError;
 use crate::layers::disguise::Disguise;
 use crate::layers::{Budget, View};
-use prefilter::Prefilter;
+use opening::Set;
+use prefilter::{Prefilter, Word};
 use rule::Rule;
 
 /// Shorter words stand in disguise by chance.
-const MIN_DISGUISED: usize = 5;
-/// So many words in disguise of one view are looked at.
+const MIN_DISGUISED: usize = 4;
+/// So many places of one view in disguise are looked at.
 const MAX_DISGUISED: usize = 256;
+/// How far around a word in disguise is looked at, at most.
+const MAX_AROUND: usize = 4096;
+
+/// What a word that the prefilter finds stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Target {
+    rule: usize,
+    /// The word is the detector's in this disguise.
+    disguise: Option<Disguise>,
+}
 
 /// A confirmed match in one view.
 #[derive(Debug, Clone)]
@@ -32,41 +44,60 @@ pub(crate) struct Match {
     pub(crate) confidence: Confidence,
 }
 
+/// What one anchor of one detector costs on a sample.
+#[derive(Debug, Clone)]
+pub struct AnchorCost {
+    /// The detector.
+    pub detector: Arc<rules::Detector>,
+    /// The word, in lower case, in whatever disguise.
+    pub anchor: String,
+    /// How often the prefilter finds it.
+    pub hits: u64,
+    /// How often the pattern is tried there.
+    pub tried: u64,
+    /// The bytes in which it is looked for, in total.
+    pub work: u64,
+}
+
+/// What is found in one view.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// By start.
+    pub(crate) matches: Vec<Match>,
+    /// Where something stands that matches once a disguise is taken off.
+    pub(crate) disguised: Vec<(Range<usize>, Disguise)>,
+}
+
 /// All detectors.
 #[derive(Debug)]
 pub(crate) struct Matcher {
     rules: Vec<Rule>,
-    prefilter: Prefilter,
-    /// The same words in disguise.
-    disguised: Prefilter,
+    prefilter: Prefilter<Target>,
 }
 
 impl Matcher {
     /// Compiles a rule set.
     pub(crate) fn compile(set: &RuleSet) -> Result<Matcher, CompileError> {
         let rules = set.detectors().iter().map(|d| Rule::compile(Arc::new(d.clone()))).collect::<Result<Vec<_>, _>>()?;
-        let anchors = rules.iter().enumerate().flat_map(|(i, r)| r.anchors().map(move |a| (a.to_owned(), i)));
-        let prefilter = Prefilter::new(anchors).map_err(|message| CompileError { id: "(all anchors)".into(), message })?;
-        let words: std::collections::BTreeSet<&str> = rules.iter().flat_map(Rule::anchors).filter(|a| a.len() >= MIN_DISGUISED).collect();
-        let plain = |d: &Disguise, word: &&&str| word.as_bytes().eq_ignore_ascii_case(&d.apply(word.as_bytes()));
-        let forms = [Disguise::Reversed, Disguise::Rotated];
-        let disguised = forms.iter().enumerate().flat_map(|(i, d)| {
-            words.iter().filter(move |w| !plain(d, w)).map(move |w| (String::from_utf8_lossy(&d.apply(w.as_bytes())).into_owned(), i))
-        });
-        let disguised = Prefilter::new(disguised).map_err(|message| CompileError { id: "(all anchors, disguised)".into(), message })?;
-        Ok(Matcher { rules, prefilter, disguised })
-    }
-
-    /// Where words that detectors look for stand in disguise.
-    pub(crate) fn disguised(&self, view: &View<'_>) -> Vec<(Range<usize>, Disguise)> {
-        let mut hits = Vec::new();
-        if !matches!(view.layer, Some("rot13" | "reversed" | "reversed-base64")) {
-            self.disguised.each(view.bytes, |at, form| {
-                hits.push((at, if form == 0 { Disguise::Reversed } else { Disguise::Rotated }));
-                hits.len() < MAX_DISGUISED
-            });
+        let mut words = Vec::new();
+        for (rule, r) in rules.iter().enumerate() {
+            for anchor in r.anchors().map(str::as_bytes) {
+                let word = Word { text: anchor.to_vec(), exact: r.exact(), behind: r.behind(anchor.len()), before: opening::ANY };
+                words.push((word, Target { rule, disguise: None }));
+                for disguise in [Disguise::Reversed, Disguise::Rotated] {
+                    let text = disguise.apply(anchor);
+                    if anchor.len() >= MIN_DISGUISED && !text.eq_ignore_ascii_case(anchor) {
+                        let behind = r.behind(anchor.len());
+                        let (before, behind) = match disguise {
+                            Disguise::Reversed => (behind, opening::ANY),
+                            Disguise::Rotated => (opening::ANY, rotated(&behind)),
+                        };
+                        words.push((Word { text, exact: r.exact(), behind, before }, Target { rule, disguise: Some(disguise) }));
+                    }
+                }
+            }
         }
-        hits
+        Ok(Matcher { rules, prefilter: Prefilter::new(words.into_iter()) })
     }
 
     /// The detectors, in order.
@@ -79,36 +110,64 @@ impl Matcher {
         &self.rules[rule].detector
     }
 
-    /// All matches in a view, by start. Work is deducted; when it runs out the gap is noted and the rest is not looked at.
-    pub(crate) fn find(&self, view: &View<'_>, budget: &mut Budget) -> Vec<Match> {
-        let mut found = Vec::new();
+    /// What each anchor costs on `bytes`.
+    pub(crate) fn costs(&self, bytes: &[u8]) -> Vec<AnchorCost> {
+        let view = View { bytes, kind: None, layer: None, field: None, clipped: false };
+        let mut costs: std::collections::BTreeMap<(usize, Vec<u8>), AnchorCost> = std::collections::BTreeMap::new();
+        self.prefilter.each(bytes, |at, target| {
+            let rule = &self.rules[target.rule];
+            let anchor = bytes[at.clone()].to_ascii_lowercase();
+            let cost = costs.entry((target.rule, anchor)).or_insert_with_key(|(_, anchor)| AnchorCost {
+                detector: Arc::clone(&rule.detector),
+                anchor: String::from_utf8_lossy(anchor).into_owned(),
+                hits: 0,
+                tried: 0,
+                work: 0,
+            });
+            cost.hits += 1;
+            if target.disguise.is_none() && rule.may_begin(&view, &at) {
+                cost.tried += 1;
+                cost.work += rule.window(&at, bytes.len()).len() as u64;
+            }
+            true
+        });
+        costs.into_values().collect()
+    }
+
+    /// All that is found in a view. Work is deducted; when it runs out the gap is noted and the rest is not looked at.
+    pub(crate) fn find(&self, view: &View<'_>, budget: &mut Budget) -> Found {
+        let mut found = Found::default();
         // Where each detector may next begin: what one match covers is not searched again.
         let mut next: Vec<(usize, usize)> = Vec::new();
-        let complete = self.prefilter.each(view.bytes, |at, rule| {
-            let from = next.iter().find(|(r, _)| *r == rule).map_or(0, |(_, n)| *n);
-            if at.start < from {
+        let twice = matches!(view.layer, Some("rot13" | "reversed" | "reversed-base64"));
+        let complete = self.prefilter.each(view.bytes, |at, target| {
+            let rule = &self.rules[target.rule];
+            if let Some(disguise) = target.disguise {
+                return twice || found.disguised.len() >= MAX_DISGUISED || disguised(rule, view, &at, disguise, budget, &mut found);
+            }
+            let from = next.iter().find(|(r, _)| *r == target.rule).map_or(0, |(_, n)| *n);
+            if at.start < from || !rule.may_begin(view, &at) {
                 return true;
             }
-            let cost = 16 + self.rules[rule].window(&at, view.bytes.len()).len() as u64 / 8;
-            if budget.work < cost {
-                budget.work = 0;
-                budget.miss(at.start, crate::Gap::Budget);
+            if !pay(budget, 16 + rule.window(&at, view.bytes.len()).len() as u64 / 8, at.start) {
                 return false;
             }
-            budget.work -= cost;
-            if let Some((whole, hit)) = self.rules[rule].confirm(view, &at, from) {
-                next.retain(|(r, _)| *r != rule);
-                next.push((rule, whole.end));
+            if let Some((whole, hit)) = rule.confirm(view, &at, from) {
+                next.retain(|(r, _)| *r != target.rule);
+                next.push((target.rule, whole.end));
                 if let Some((span, confidence)) = hit {
-                    found.push(Match { rule, span, confidence });
+                    found.matches.push(Match { rule: target.rule, span, confidence });
                 }
             }
             true
         });
         if complete && let Some(field) = &view.field {
-            self.by_field(view, field, budget, &mut found);
+            self.by_field(view, field, budget, &mut found.matches);
         }
-        self.best(found)
+        if found.matches.len() > 1 {
+            found.matches = self.best(found.matches);
+        }
+        found
     }
 
     /// Detectors whose context word stands in the key of the field rather than before the value.
@@ -118,20 +177,16 @@ impl Matcher {
             return;
         }
         let mut seen = Vec::new();
-        self.prefilter.each(field.as_bytes(), |_, rule| {
-            if !seen.contains(&rule) && self.rules[rule].by_context() {
-                seen.push(rule);
+        self.prefilter.each(field.as_bytes(), |_, target| {
+            if target.disguise.is_none() && !seen.contains(&target.rule) && self.rules[target.rule].by_context() {
+                seen.push(target.rule);
             }
             true
         });
         for rule in seen {
-            let cost = 16 + view.bytes.len() as u64 / 8;
-            if budget.work < cost {
-                budget.work = 0;
-                budget.miss(0, crate::Gap::Budget);
+            if !pay(budget, 16 + view.bytes.len() as u64 / 8, 0) {
                 return;
             }
-            budget.work -= cost;
             if let Some((span, confidence)) = self.rules[rule].in_field(view) {
                 found.push(Match { rule, span, confidence });
             }
@@ -158,4 +213,49 @@ impl Matcher {
         kept.sort_by_key(|m| m.span.start);
         kept
     }
+}
+
+/// Deducts work; `false` when there is not enough left, which is a gap at `at`.
+fn pay(budget: &mut Budget, cost: u64, at: usize) -> bool {
+    if budget.work < cost {
+        budget.work = 0;
+        budget.miss(at, crate::Gap::Budget);
+        return false;
+    }
+    budget.work -= cost;
+    true
+}
+
+/// Takes the disguise off what stands around a word, and asks the word's detector. `false`: no work left.
+fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise, budget: &mut Budget, found: &mut Found) -> bool {
+    if !rule.may_begin_disguised(view.bytes, at, disguise) {
+        return true;
+    }
+    let around = rule.around().min(MAX_AROUND);
+    let window = at.start.saturating_sub(around)..(at.end + around).min(view.bytes.len());
+    if found.disguised.iter().any(|(known, d)| *d == disguise && known.start <= at.start && at.end <= known.end) {
+        return true;
+    }
+    if !pay(budget, 32 + window.len() as u64 / 2, at.start) {
+        return false;
+    }
+    let plain = disguise.apply(&view.bytes[window.clone()]);
+    let (hit, clipped) = match disguise {
+        Disguise::Rotated => (at.start - window.start..at.end - window.start, window.start > 0),
+        Disguise::Reversed => (window.end - at.end..window.end - at.start, window.end < view.bytes.len()),
+    };
+    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped };
+    if rule.may_begin(&inner, &hit) && rule.confirm(&inner, &hit, 0).is_some_and(|(_, hit)| hit.is_some()) {
+        found.disguised.push((window, disguise));
+    }
+    true
+}
+
+/// The bytes of a set, each thirteen places on.
+fn rotated(set: &Set) -> Set {
+    let mut out = [0; 4];
+    for byte in (0..=u8::MAX).filter(|b| opening::has(set, *b)).map(crate::layers::disguise::rotated) {
+        out[usize::from(byte >> 6)] |= 1 << (byte & 63);
+    }
+    out
 }

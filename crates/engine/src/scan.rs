@@ -99,7 +99,8 @@ impl Scanner<'_> {
     }
 
     fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
-        for m in self.matcher.find(view, budget) {
+        let hits = self.matcher.find(view, budget);
+        for m in hits.matches {
             let detector = self.matcher.detector(m.rule);
             let at = Path::to_location(path, m.span.clone());
             let finding = Finding {
@@ -115,8 +116,7 @@ impl Scanner<'_> {
         found.gap(path, budget);
         let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
-        let disguised = self.matcher.disguised(view);
-        let flow = layers::peel(view, &disguised, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
+        let flow = layers::peel(view, &hits.disguised, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
             let deeper = depth + u32::from(!matches!(peeled.map, Map::Slice(_)));
             if deeper > self.limits.depth || nested >= MAX_NESTED {
                 let at = peeled.map.to_parent(&(0..peeled.bytes.len().max(1))).start;

@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use super::sink::{Flow, Sink};
 
 /// How text is disguised.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Disguise {
     /// Written backwards.
     Reversed,
@@ -23,7 +23,8 @@ impl Disguise {
     }
 }
 
-fn rotated(byte: u8) -> u8 {
+/// A letter thirteen places on.
+pub(crate) fn rotated(byte: u8) -> u8 {
     match byte {
         b'a'..=b'z' => (byte - b'a' + 13) % 26 + b'a',
         b'A'..=b'Z' => (byte - b'A' + 13) % 26 + b'A',
@@ -31,20 +32,11 @@ fn rotated(byte: u8) -> u8 {
     }
 }
 
-/// What is looked at around a word.
-const AROUND: usize = 4096;
-
-/// Hands on what stands around the words in `hits`, in plain.
-pub(super) fn peel(sink: &mut Sink<'_, '_>, hits: &[(Range<usize>, Disguise)]) -> Flow {
+/// Hands on the stretches of `found`, which overlap here and there, in plain.
+pub(super) fn peel(sink: &mut Sink<'_, '_>, found: &[(Range<usize>, Disguise)]) -> Flow {
     let bytes = sink.bytes();
     for disguise in [Disguise::Reversed, Disguise::Rotated] {
-        let mut done = 0;
-        for (hit, _) in hits.iter().filter(|(_, d)| *d == disguise) {
-            if hit.start < done {
-                continue;
-            }
-            let range = hit.start.saturating_sub(AROUND).max(done)..(hit.end + AROUND).min(bytes.len());
-            done = range.end;
+        for range in merged(found.iter().filter(|(_, d)| *d == disguise).map(|(range, _)| range.clone())) {
             let part = bytes.get(range.clone()).unwrap_or_default();
             match disguise {
                 Disguise::Rotated => {
@@ -57,6 +49,20 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>, hits: &[(Range<usize>, Disguise)]) -
         }
     }
     ControlFlow::Continue(())
+}
+
+/// Ranges that overlap made one.
+fn merged(ranges: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
+    let mut all: Vec<Range<usize>> = ranges.collect();
+    all.sort_unstable_by_key(|r| r.start);
+    all.dedup_by(|next, before| {
+        let overlap = next.start <= before.end;
+        if overlap {
+            before.end = before.end.max(next.end);
+        }
+        overlap
+    });
+    all
 }
 
 /// Each line on its own, so that the run that carries a finding is short; and all of it, for what goes over lines.

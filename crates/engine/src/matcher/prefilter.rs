@@ -1,41 +1,214 @@
-//! Finds anchors. A later form is faster; the surface stays.
+//! Finds words in text, thousands of them in one pass, without regard to case.
+//!
+//! At every second byte four bytes are hashed into a bitmap that fits the second-level cache; a word of five bytes or more is in it with one of
+//! its four-byte grams for either parity, the rarest there is. A set bit leads to the words with that gram, which are then compared. Shorter
+//! words stand in the bitmap with every byte that may follow or precede them.
 
+mod grams;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use super::opening::{self, Set};
+use grams::{fold, rarity};
 
-/// All anchors of all detectors, without regard to case.
-#[derive(Debug)]
-pub(crate) struct Prefilter {
-    automaton: AhoCorasick,
-    /// For each anchor, the detectors that have it.
-    rules: Vec<Vec<usize>>,
+/// log2 of the bits of the bitmap: 128 KiB, a part of the second-level cache.
+const BITS: u32 = 20;
+/// log2 of the number of buckets.
+const BUCKETS: u32 = 14;
+/// Text is looked at in pieces of this size, so that hits are kept for one piece only.
+const PIECE: usize = 32 << 10;
+
+/// A word to find.
+#[derive(Debug, Clone)]
+pub(crate) struct Word {
+    /// At least three bytes.
+    pub(crate) text: Vec<u8>,
+    /// Whether only this way of writing counts.
+    pub(crate) exact: bool,
+    /// What may stand before and behind it: a hint, that short words are rarer with.
+    pub(crate) before: Set,
+    pub(crate) behind: Set,
 }
 
-impl Prefilter {
-    pub(crate) fn new(anchors: impl Iterator<Item = (String, usize)>) -> Result<Prefilter, String> {
-        let mut by_anchor: std::collections::BTreeMap<String, Vec<usize>> = std::collections::BTreeMap::new();
-        for (anchor, rule) in anchors {
-            by_anchor.entry(anchor.to_ascii_lowercase()).or_default().push(rule);
+/// A word that is entered.
+#[derive(Debug)]
+struct Entry {
+    /// In lower case.
+    text: Box<[u8]>,
+    /// As all its users want it, if they want it in one way of writing only.
+    exact: Option<Box<[u8]>>,
+}
+
+/// A gram of a word.
+#[derive(Debug, Clone, Copy)]
+struct Gram {
+    folded: u32,
+    word: u32,
+    /// Where in the word the gram begins; -1: one byte before it.
+    offset: i32,
+}
+
+/// Words and what each stands for.
+#[derive(Debug)]
+pub(crate) struct Prefilter<T> {
+    bitmap: Box<[u64; 1 << (BITS - 6)]>,
+    /// Where the grams of each bucket begin in `grams`.
+    buckets: Vec<u32>,
+    grams: Vec<Gram>,
+    words: Vec<Entry>,
+    /// For each word, what it stands for.
+    targets: Vec<Vec<T>>,
+    longest: usize,
+}
+
+impl<T: Ord> Prefilter<T> {
+    /// Words with what they stand for. Those of less than three bytes are left out.
+    pub(crate) fn new(words: impl Iterator<Item = (Word, T)>) -> Prefilter<T> {
+        let mut by_text: BTreeMap<Vec<u8>, (Vec<Word>, Vec<T>)> = BTreeMap::new();
+        for (word, target) in words.filter(|(w, _)| w.text.len() >= 3) {
+            let (words, targets) = by_text.entry(word.text.to_ascii_lowercase()).or_default();
+            words.push(word);
+            targets.push(target);
         }
-        let automaton = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(by_anchor.keys())
-            .map_err(|e| e.to_string())?;
-        Ok(Prefilter { automaton, rules: by_anchor.into_values().collect() })
+        let mut filter = Prefilter {
+            bitmap: Box::new([0; 1 << (BITS - 6)]),
+            buckets: Vec::new(),
+            grams: Vec::new(),
+            words: Vec::new(),
+            longest: by_text.keys().map(Vec::len).max().unwrap_or(0),
+            targets: Vec::new(),
+        };
+        for (text, (words, mut targets)) in by_text {
+            targets.sort_unstable();
+            targets.dedup();
+            let union = |sets: fn(&Word) -> Set| words.iter().map(sets).fold([0; 4], |a, b| [a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]]);
+            filter.enter(&text, &union(|w| w.before), &union(|w| w.behind));
+            let first = &words[0].text;
+            let exact = words.iter().all(|w| w.exact && w.text == *first).then(|| first.clone().into());
+            filter.words.push(Entry { text: text.into(), exact });
+            filter.targets.push(targets);
+        }
+        filter.grams.sort_by_key(|g| (bucket(g.folded), g.folded, g.word, g.offset));
+        filter.grams.dedup_by_key(|g| (g.folded, g.word, g.offset));
+        let starts = (0..=1_u32 << BUCKETS).map(|b| filter.grams.partition_point(|g| bucket(g.folded) < b as usize) as u32).collect();
+        filter.buckets = starts;
+        for gram in &filter.grams {
+            let bit = hash(gram.folded) >> (32 - BITS);
+            filter.bitmap[(bit >> 6) as usize] |= 1 << (bit & 63);
+        }
+        filter
     }
 
-    /// Calls `visit` for each anchor and detector until it says no; `false` then.
-    pub(crate) fn each(&self, bytes: &[u8], mut visit: impl FnMut(Range<usize>, usize) -> bool) -> bool {
-        for hit in self.automaton.find_overlapping_iter(bytes) {
-            for rule in &self.rules[hit.pattern().as_usize()] {
-                if !visit(hit.start()..hit.end(), *rule) {
-                    return false;
+    /// Enters the grams of the next word: one for either parity.
+    fn enter(&mut self, word: &[u8], before: &Set, behind: &Set) {
+        let index = self.words.len() as u32;
+        for parity in 0..2 {
+            let all = word.windows(4).enumerate().skip(parity).step_by(2);
+            if let Some((offset, gram)) = all.min_by_key(|(_, g)| rarity(g)) {
+                self.grams.push(Gram { folded: fold([gram[0], gram[1], gram[2], gram[3]]), word: index, offset: offset as i32 });
+                continue;
+            }
+            // Too short for this parity: the gram reaches over one byte before or behind the word.
+            let offset = if parity == 0 || word.len() == 4 && count(behind) <= count(before) { parity as i32 } else { -1 };
+            let hole = if offset < 0 { before } else { behind };
+            let mut seen = [0; 4];
+            for byte in (0..=u8::MAX).filter(|b| opening::has(hole, *b)).map(|b| b | 0x20) {
+                if opening::has(&seen, byte) {
+                    continue;
+                }
+                seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
+                let at = |i: i32| usize::try_from(offset + i).ok().and_then(|i| word.get(i)).copied().unwrap_or(byte);
+                self.grams.push(Gram { folded: fold([at(0), at(1), at(2), at(3)]), word: index, offset });
+            }
+        }
+    }
+
+    /// Calls `visit` for each word and target, by where the word begins, until it says no; `false` then.
+    pub(crate) fn each(&self, bytes: &[u8], mut visit: impl FnMut(Range<usize>, &T) -> bool) -> bool {
+        let mut hits: Vec<(usize, u32)> = Vec::new();
+        let mut from = 0;
+        while from < bytes.len() {
+            let to = (from + PIECE).min(bytes.len());
+            self.piece(bytes, from, to, &mut hits);
+            if !hits.is_empty() {
+                hits.sort_unstable();
+                hits.dedup();
+                // A word that begins near the end of the piece may come after one that the next piece finds.
+                let settled = if to == bytes.len() { usize::MAX } else { to.saturating_sub(self.longest + 4) };
+                let ready = hits.partition_point(|(at, _)| *at < settled);
+                for (at, word) in hits.drain(..ready) {
+                    let range = at..at + self.words[word as usize].text.len();
+                    if !self.targets[word as usize].iter().all(|t| visit(range.clone(), t)) {
+                        return false;
+                    }
                 }
             }
+            from = to;
         }
         true
     }
+
+    /// The hits whose gram begins in `from..to`, which is even.
+    fn piece(&self, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<(usize, u32)>) {
+        let text = &bytes[from..(to + 3).min(bytes.len())];
+        for (i, gram) in text.windows(4).step_by(2).enumerate() {
+            let folded = fold([gram[0], gram[1], gram[2], gram[3]]);
+            if self.maybe(folded) {
+                self.look_up(bytes, from + 2 * i, folded, hits);
+            }
+        }
+        if to == bytes.len() {
+            // The last bytes, as if blanks followed.
+            for at in (bytes.len().saturating_sub(3)..bytes.len()).filter(|at| at % 2 == 0) {
+                let mut gram = [b' '; 4];
+                gram.iter_mut().zip(&bytes[at..]).for_each(|(g, b)| *g = *b);
+                self.look_up(bytes, at, fold(gram), hits);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn maybe(&self, folded: u32) -> bool {
+        let bit = hash(folded) >> (32 - BITS);
+        self.bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1
+    }
+
+    /// The words with this gram that stand around `at`.
+    fn look_up(&self, bytes: &[u8], at: usize, folded: u32, hits: &mut Vec<(usize, u32)>) {
+        let bucket = bucket(folded);
+        let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
+        for gram in self.grams[range].iter().filter(|g| g.folded == folded) {
+            if let Some(start) = at.checked_add_signed(-gram.offset as isize) {
+                self.compare(bytes, start, gram.word, hits);
+            }
+        }
+    }
+
+    fn compare(&self, bytes: &[u8], start: usize, word: u32, hits: &mut Vec<(usize, u32)>) {
+        let Entry { text, exact } = &self.words[word as usize];
+        let same = bytes.get(start..start + text.len()).is_some_and(|b| match exact {
+            Some(exact) => b == &**exact,
+            None => b.eq_ignore_ascii_case(text),
+        });
+        if same {
+            hits.push((start, word));
+        }
+    }
 }
+
+#[inline(always)]
+fn hash(folded: u32) -> u32 {
+    folded.wrapping_mul(0x9e37_79b1)
+}
+
+fn count(set: &Set) -> u32 {
+    set.iter().map(|s| s.count_ones()).sum()
+}
+
+fn bucket(folded: u32) -> usize {
+    (hash(folded ^ folded >> 15) >> (32 - BUCKETS)) as usize
+}
+
+#[cfg(test)]
+mod tests;

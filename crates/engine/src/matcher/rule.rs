@@ -4,13 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use regex_automata::meta::Regex;
+use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, util::syntax};
 use rules::{Boundary, Confidence, Detector};
 
+use super::opening::{Opening, Set};
 use super::{boundary, checks};
 use crate::CompileError;
 use crate::layers::View;
+use crate::layers::disguise::{Disguise, rotated};
 
 /// No pattern looks further than this around its anchor.
 const MAX_REACH: usize = 64 << 10;
@@ -33,12 +36,21 @@ pub(crate) struct Rule {
     bounded: bool,
     /// Whether every match begins with an anchor.
     prefix: bool,
+    /// Whether the anchors count only as they are written.
+    exact: bool,
+    /// What the first bytes of a match may be, where every match begins with an anchor.
+    opening: Opening,
     /// Whether that beginning is the provider's own: a match glued to other words may count too, a little less sure.
     unmistakable: bool,
     /// Whether it is so long that nobody writes it by chance, even inside other words.
     long: bool,
     /// Whether it is so short that long base64 has it by chance.
     short: bool,
+}
+
+fn opening(pattern: &str) -> Result<Opening, String> {
+    let config = syntax::Config::new().unicode(false).utf8(false);
+    NFA::compiler().syntax(config).configure(NFA::config().utf8(false)).build(pattern).map(|nfa| Opening::of(&nfa)).map_err(|e| e.to_string())
 }
 
 impl Rule {
@@ -61,12 +73,15 @@ impl Rule {
         let begins =
             |literal: &[u8]| detector.anchors.iter().any(|a| literal.get(..a.len()).is_some_and(|l| l.eq_ignore_ascii_case(a.as_bytes())));
         let prefix = prefixes.literals().is_some_and(|all| !all.is_empty() && all.iter().all(|l| begins(l.as_bytes())));
+        let as_written = |literal: &[u8]| detector.anchors.iter().any(|a| literal.starts_with(a.as_bytes()));
+        let exact = prefix && prefixes.literals().is_some_and(|all| all.iter().all(|l| as_written(l.as_bytes())));
+        let opening = if prefix { opening(&detector.pattern).map_err(error)? } else { Opening::default() };
         let own = |anchor: &String| anchor.len() >= 4 && anchor.bytes().any(|b| !b.is_ascii_alphanumeric());
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
         let long = detector.anchors.iter().all(|a| a.len() >= 6);
         let short = prefix && detector.anchors.iter().any(|a| a.len() <= 5 && a.bytes().all(|b| b.is_ascii_alphanumeric()));
         let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
-        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, unmistakable, long, short })
+        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, exact, opening, unmistakable, long, short })
     }
 
     /// What the prefilter looks for: the anchors, or without any the context's words.
@@ -74,6 +89,21 @@ impl Rule {
         let words = self.detector.context.iter().flat_map(|c| c.keywords.iter());
         let from_context = self.detector.anchors.is_empty();
         self.detector.anchors.iter().chain(words.filter(move |_| from_context)).map(String::as_str)
+    }
+
+    /// Whether the anchors count only as they are written.
+    pub(crate) fn exact(&self) -> bool {
+        self.exact
+    }
+
+    /// What may stand behind an anchor of this length.
+    pub(crate) fn behind(&self, anchor: usize) -> Set {
+        self.opening.at(anchor)
+    }
+
+    /// How far around an anchor a match and its context may reach.
+    pub(crate) fn around(&self) -> usize {
+        self.reach + self.detector.context.as_ref().map_or(0, |c| c.within)
     }
 
     /// Whether the prefilter finds the context's words rather than a part of the match.
@@ -99,6 +129,21 @@ impl Rule {
         let mut captures = self.regex.create_captures();
         self.regex.search_captures(&input, &mut captures);
         captures.is_match().then_some(captures)
+    }
+
+    /// Whether a match may begin with the anchor at `at`: the cheap question, of what stands right there.
+    pub(crate) fn may_begin(&self, view: &View<'_>, at: &Range<usize>) -> bool {
+        let needed = self.detector.boundary != Boundary::None && !(self.unmistakable && (self.long || self.detector.confidence == Confidence::Certain));
+        !self.prefix || (self.opening.allows(view.bytes[at.start..].iter().copied()) && (!needed || boundary::left(view.bytes, at.start)))
+    }
+
+    /// The same for an anchor in disguise.
+    pub(crate) fn may_begin_disguised(&self, bytes: &[u8], at: &Range<usize>, disguise: Disguise) -> bool {
+        !self.prefix
+            || match disguise {
+                Disguise::Reversed => self.opening.allows(bytes[..at.end].iter().rev().copied()),
+                Disguise::Rotated => self.opening.allows(bytes[at.start..].iter().copied().map(rotated)),
+            }
     }
 
     /// Confirms an anchor at `at`; nothing before `from` is looked at again.
