@@ -13,9 +13,8 @@ mod scan;
 mod stream;
 
 pub use engine::{CompileError, Engine, EngineId, Limits};
-pub use matcher::AnchorCost;
 pub use kind::{Kind, Location, Media};
+pub use matcher::AnchorCost;
 pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Report};
 pub use rules::{Confidence, Detector, Home, Place, RuleSet};
 pub use stream::{Progress, Stream};
-

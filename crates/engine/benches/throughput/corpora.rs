@@ -40,7 +40,8 @@ pub(crate) fn all(bytes: usize, request: usize) -> Vec<Corpus> {
     let script = minified(&code);
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let noise = random.bytes(bytes);
-    let corpus = |name, content_type, text: &[u8]| Corpus { name, content_type, bodies: text.chunks(request).map(<[u8]>::to_vec).collect() };
+    let corpus =
+        |name, content_type, text: &[u8]| Corpus { name, content_type, bodies: text.chunks(request).map(<[u8]>::to_vec).collect() };
     vec![
         Corpus { name: "llm-json", content_type: "application/json", bodies: code.chunks(request).map(conversation).collect() },
         corpus("lock-files", "text/plain", &locks),

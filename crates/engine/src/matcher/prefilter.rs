@@ -82,7 +82,8 @@ impl<T: Ord> Prefilter<T> {
         for (text, (words, mut targets)) in by_text {
             targets.sort_unstable();
             targets.dedup();
-            let union = |sets: fn(&Word) -> Set| words.iter().map(sets).fold([0; 4], |a, b| [a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]]);
+            let union =
+                |sets: fn(&Word) -> Set| words.iter().map(sets).fold([0; 4], |a, b| [a[0] | b[0], a[1] | b[1], a[2] | b[2], a[3] | b[3]]);
             filter.enter(&text, &union(|w| w.before), &union(|w| w.behind));
             let first = &words[0].text;
             let exact = words.iter().all(|w| w.exact && w.text == *first).then(|| first.clone().into());

@@ -50,7 +50,12 @@ pub(crate) struct Rule {
 
 fn opening(pattern: &str) -> Result<Opening, String> {
     let config = syntax::Config::new().unicode(false).utf8(false);
-    NFA::compiler().syntax(config).configure(NFA::config().utf8(false)).build(pattern).map(|nfa| Opening::of(&nfa)).map_err(|e| e.to_string())
+    NFA::compiler()
+        .syntax(config)
+        .configure(NFA::config().utf8(false))
+        .build(pattern)
+        .map(|nfa| Opening::of(&nfa))
+        .map_err(|e| e.to_string())
 }
 
 impl Rule {
@@ -81,7 +86,19 @@ impl Rule {
         let long = detector.anchors.iter().all(|a| a.len() >= 6);
         let short = prefix && detector.anchors.iter().any(|a| a.len() <= 5 && a.bytes().all(|b| b.is_ascii_alphanumeric()));
         let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
-        Ok(Rule { detector, regex, secret, reach, bounded: longest.is_some_and(|l| l <= MAX_REACH), prefix, exact, opening, unmistakable, long, short })
+        Ok(Rule {
+            detector,
+            regex,
+            secret,
+            reach,
+            bounded: longest.is_some_and(|l| l <= MAX_REACH),
+            prefix,
+            exact,
+            opening,
+            unmistakable,
+            long,
+            short,
+        })
     }
 
     /// What the prefilter looks for: the anchors, or without any the context's words.
@@ -133,7 +150,8 @@ impl Rule {
 
     /// Whether a match may begin with the anchor at `at`: the cheap question, of what stands right there.
     pub(crate) fn may_begin(&self, view: &View<'_>, at: &Range<usize>) -> bool {
-        let needed = self.detector.boundary != Boundary::None && !(self.unmistakable && (self.long || self.detector.confidence == Confidence::Certain));
+        let needed = self.detector.boundary != Boundary::None
+            && !(self.unmistakable && (self.long || self.detector.confidence == Confidence::Certain));
         !self.prefix || (self.opening.allows(view.bytes[at.start..].iter().copied()) && (!needed || boundary::left(view.bytes, at.start)))
     }
 

@@ -19,7 +19,8 @@ fn naive(words: &[(Vec<u8>, bool)], text: &[u8]) -> Vec<(usize, usize)> {
 }
 
 fn found(words: &[(Vec<u8>, bool)], text: &[u8]) -> Vec<(usize, usize)> {
-    let filter = Prefilter::new(words.iter().enumerate().map(|(i, (w, e))| (Word { text: w.clone(), exact: *e, before: ANY, behind: ANY }, i)));
+    let filter =
+        Prefilter::new(words.iter().enumerate().map(|(i, (w, e))| (Word { text: w.clone(), exact: *e, before: ANY, behind: ANY }, i)));
     let mut hits = Vec::new();
     let mut last = 0;
     filter.each(text, |range, i| {
