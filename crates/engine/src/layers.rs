@@ -4,6 +4,7 @@
 //! decoded layers (base64, gzip, …). The driver (`scan.rs`) matches detectors on every view and recurses.
 
 mod base64;
+mod bounds;
 mod chars;
 pub(crate) mod coding;
 mod container;
@@ -14,6 +15,7 @@ mod hex;
 mod json;
 mod multipart;
 mod numbers;
+mod origins;
 mod pieces;
 mod radix;
 mod root;
@@ -36,17 +38,17 @@ pub(crate) enum Map {
     Slice(usize),
     /// The decoded bytes cannot be told apart one by one: any part maps to this whole run of the parent.
     Run(Range<usize>),
-    /// Character-wise escapes: decoded byte `i` came from `parent[starts[i]..starts[i + 1]]`; `starts` has one entry more than decoded bytes.
-    Bytes(Vec<usize>),
+    /// Character-wise escapes, and what else can be told apart byte by byte.
+    Bytes(origins::Origins),
 }
 
 impl Map {
-    /// The parent's range that carries `decoded` (not empty).
-    pub(crate) fn to_parent(&self, decoded: &Range<usize>) -> Range<usize> {
+    /// The range of `parent` that carries `decoded` (not empty): the very bytes where they stand in one piece, else the encoded run.
+    pub(crate) fn to_parent(&self, decoded: &Range<usize>, parent: &[u8]) -> Range<usize> {
         match self {
             Map::Slice(at) => decoded.start + at..decoded.end + at,
             Map::Run(run) => run.clone(),
-            Map::Bytes(starts) => starts[decoded.start]..starts[decoded.end],
+            Map::Bytes(origins) => origins.to_parent(decoded, parent),
         }
     }
 }

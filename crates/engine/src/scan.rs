@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::layers::{self, Budget, Map, Peeled, View};
 use crate::matcher::Matcher;
-use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, Limits, Report};
+use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, Limits, Location, Report};
 
 /// What one scan runs with.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Window<'w> {
 struct Path<'p> {
     up: Option<&'p Path<'p>>,
     map: &'p Map,
+    /// The view that was peeled.
+    parent: &'p View<'p>,
     layer: LayerId,
     /// Layers so far.
     depth: u32,
@@ -48,7 +50,10 @@ impl Path<'_> {
     fn to_location(path: Option<&Path<'_>>, mut span: Range<usize>) -> Range<usize> {
         let mut at = path;
         while let Some(step) = at {
-            span = step.map.to_parent(&span);
+            span = step.map.to_parent(&span, step.parent.bytes);
+            if in_one_piece(step.parent) {
+                span = 0..step.parent.bytes.len();
+            }
             at = step.up;
         }
         span
@@ -100,9 +105,10 @@ impl Scanner<'_> {
 
     fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
         let hits = self.matcher.find(view, budget);
+        let whole = !hits.matches.is_empty() && in_one_piece(view);
         for m in hits.matches {
             let detector = self.matcher.detector(m.rule);
-            let at = Path::to_location(path, m.span.clone());
+            let at = Path::to_location(path, if whole { 0..view.bytes.len() } else { m.span.clone() });
             let finding = Finding {
                 detector: Arc::clone(detector),
                 confidence: m.confidence,
@@ -119,14 +125,14 @@ impl Scanner<'_> {
         let flow = layers::peel(view, &hits.disguised, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
             let deeper = depth + u32::from(!matches!(peeled.map, Map::Slice(_)));
             if deeper > self.limits.depth || nested >= MAX_NESTED {
-                let at = peeled.map.to_parent(&(0..peeled.bytes.len().max(1))).start;
+                let at = peeled.map.to_parent(&(0..peeled.bytes.len().max(1)), view.bytes).start;
                 budget.miss(at, Gap::Depth);
                 return ControlFlow::Continue(());
             }
             let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field: peeled.field.clone(), clipped: false };
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
-            let step = Path { up: path, map: &peeled.map, layer: peeled.layer, depth: deeper, nested: nested + 1 };
+            let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1 };
             self.view(&inner, Some(&step), budget, found);
             budget.gap = mine;
             if budget.work == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -171,13 +177,27 @@ impl Found {
     }
 }
 
-/// A less sure finding inside a surer one says nothing new.
+/// Whether nothing in a view can be replaced without breaking it: lengths and checksums of a binary format surround what is found.
+/// The parts of a multipart body are judged each on its own.
+fn in_one_piece(view: &View<'_>) -> bool {
+    let parts = view
+        .kind
+        .is_some_and(|k| k.location != Location::Body || k.media.content_type.as_deref().is_some_and(|t| t.contains("multipart/")));
+    // Not blanks and line ends, and not what terminals send: backspace, form feed, escape.
+    let control = |b: &u8| matches!(b, 0..=6 | 14..=26 | 28..=31);
+    !parts && view.bytes.iter().any(control)
+}
+
+/// A less sure finding inside a surer one says nothing new, and neither does one inside a finding of the same secret: the larger span is the
+/// one that can be replaced.
 fn settle(findings: BTreeMap<(u64, u64, String), Finding>) -> Vec<Finding> {
     let all: Vec<Finding> = findings.into_values().collect();
     let covered = |f: &Finding| {
         all.iter().any(|other| {
             let holds = other.span.start <= f.span.start && f.span.end <= other.span.end;
-            holds && other.confidence > f.confidence
+            let larger = other.span != f.span;
+            let same = larger && other.detector.id == f.detector.id && other.fingerprint == f.fingerprint;
+            holds && (other.confidence > f.confidence || same)
         })
     };
     all.iter().filter(|f| !covered(f)).cloned().collect()

@@ -56,15 +56,46 @@ pub(crate) fn rewrite(bytes: &[u8], base: u64, replacements: &[Replacement], pla
         let end = usize::try_from(span.end.checked_sub(base)?).ok()?;
         let run = bytes.get(start..end)?;
         // Bytes that are no text have a form that we would break.
-        if run.contains(&0) || run.is_empty() {
+        if run.is_empty() || run.iter().any(|b| b.is_ascii_control() && !b.is_ascii_whitespace()) {
             return None;
         }
+        let placeholder = text(replacement, run.len(), place);
         out.extend_from_slice(bytes.get(at..start)?);
-        out.extend_from_slice(text(replacement, run.len(), place).as_bytes());
+        if place == Place::Text {
+            out.extend_from_slice(&dressed(run, placeholder.as_bytes())?);
+        } else {
+            out.extend_from_slice(placeholder.as_bytes());
+        }
         at = end;
     }
     out.extend_from_slice(bytes.get(at..)?);
     Some(out)
+}
+
+/// The placeholder as the run was written: between the same line breaks and indents, and where the run is a literal, a list or a call, as a
+/// string literal. `None`: how strings are quoted here cannot be seen.
+fn dressed(run: &[u8], placeholder: &[u8]) -> Option<Vec<u8>> {
+    let (before, core, behind) = layout(run);
+    let quotes: [&[u8]; 4] = [b"\\\"", b"\"", b"'", b"`"];
+    let literal = quotes.into_iter().find(|q| core.len() >= 2 * q.len() && core.starts_with(q) && core.ends_with(q));
+    let bracket = matches!((core.first(), core.last()), (Some(b'['), Some(b']')) | (Some(b'{'), Some(b'}'))) || core.ends_with(b")");
+    let quote = match literal {
+        Some(quote) => quote,
+        None if bracket => quotes.into_iter().find(|q| core.windows(q.len()).any(|w| w == *q))?,
+        None => b"",
+    };
+    Some([before, quote, placeholder, quote, behind].concat())
+}
+
+/// The line breaks and indents at both ends, as bytes or as `\n` in text, and what is between them.
+fn layout(run: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let breaks = |end: &[u8]| ["\\n", "\\r", "\n", "\r", " ", "\t"].iter().find(|b| end.ends_with(b.as_bytes())).map_or(0, |b| b.len());
+    let mut end = run.len();
+    while let Some(n) = run.get(..end).map(breaks).filter(|n| *n > 0) {
+        end -= n;
+    }
+    let start = run.iter().take(end).take_while(|b| b.is_ascii_whitespace()).count();
+    (&run[..start], &run[start..end], &run[end..])
 }
 
 /// Spans that overlap become one, under the name of the first.
@@ -115,6 +146,17 @@ mod tests {
         assert_eq!(rewrite(Place::Text), "key=[portcullis:x:0a1b]&a=1");
         assert_eq!(rewrite(Place::Escaped), "key=%5Bportcullis%3Ax%3A0a1b%5D&a=1");
         assert_eq!(rewrite(Place::Exact), "key=[portcullis:x:0a1b]*****&a=1");
+    }
+
+    #[test]
+    fn a_replaced_run_leaves_lines_and_literals_whole() {
+        let dressed = |run: &str| dressed(run.as_bytes(), b"[x]").map(|d| String::from_utf8(d).unwrap());
+        assert_eq!(dressed("  QUJD\n  REVG\n").as_deref(), Some("  [x]\n"));
+        assert_eq!(dressed(r"QUJD\nREVG\n").as_deref(), Some(r"[x]\n"));
+        assert_eq!(dressed(r#"["QUJD", "REVG"]"#).as_deref(), Some(r#""[x]""#));
+        assert_eq!(dressed(r#"[\"QUJD\", \"REVG\"]"#).as_deref(), Some(r#"\"[x]\""#));
+        assert_eq!(dressed("'QU' + 'JD'").as_deref(), Some("'[x]'"));
+        assert_eq!(dressed("chr(12)"), None);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::bounds;
 use super::sink::{Flow, Sink};
 
 /// Shorter runs carry nothing that is worth a look: 12 bytes.
 const MIN: usize = 16;
 /// A wrapped line is at least this long, but for the last.
 const MIN_LINE: usize = 32;
+/// Base32, which is tried on the same runs, has up to six.
+const MAX_PADDING: usize = 6;
 
 /// Decodes every run whose content looks like something.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
@@ -24,7 +27,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         for skip in 0..4 {
             let Some(decoded) = encoded.get(skip..).and_then(decode) else { continue };
             if super::container::worth_a_view(&decoded, sink.budget) {
-                sink.run(decoded, run.clone(), "base64", None)?;
+                sink.run(decoded, written(bytes, run.clone()), "base64", None)?;
                 found = true;
                 break;
             }
@@ -35,11 +38,17 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         // Written backwards, the padding goes before the run.
         let backwards: Vec<u8> = encoded.iter().rev().copied().filter(|b| *b != b'=').collect();
         match decode(&backwards).filter(|decoded| super::container::worth(decoded)) {
-            Some(decoded) => sink.run(decoded, run, "reversed-base64", None)?,
+            Some(decoded) => sink.run(decoded, written(bytes, run), "reversed-base64", None)?,
             None => super::radix::alphanumeric(sink, &run)?,
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The run as it is written: with the indent and the last line break of a block, with the head of a `data:` URL.
+fn written(bytes: &[u8], run: Range<usize>) -> Range<usize> {
+    let wrapped = bytes.get(run.clone()).is_some_and(|r| memchr::memchr2(b'\n', b'\\', r).is_some());
+    bounds::data_url(bytes, if wrapped { bounds::lines(bytes, run) } else { run })
 }
 
 fn member(byte: u8) -> bool {
@@ -60,7 +69,7 @@ fn next(bytes: &[u8], from: usize) -> Option<Range<usize>> {
         last = stop - begin;
         end = stop;
     }
-    end += bytes.get(end..)?.iter().take(2).take_while(|b| **b == b'=').count();
+    end += bytes.get(end..)?.iter().take(MAX_PADDING).take_while(|b| **b == b'=').count();
     Some(start..end)
 }
 

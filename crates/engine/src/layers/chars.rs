@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::origins::Origins;
 use super::sink::Flow;
 
 /// Escapes this close together belong to one stretch, whatever stands between them.
@@ -52,8 +53,7 @@ pub(super) struct Escapes {
 #[derive(Debug, Default)]
 pub(super) struct Chars {
     pub(super) bytes: Vec<u8>,
-    /// One entry more than bytes.
-    pub(super) starts: Vec<usize>,
+    pub(super) origins: Origins,
     /// How many escapes were undone.
     pub(super) escapes: usize,
 }
@@ -64,7 +64,7 @@ impl Chars {
         let end = range.end.min(source.len());
         let source = source.get(..end).unwrap_or_default();
         let room = end.saturating_sub(range.start);
-        let mut out = Chars { bytes: Vec::with_capacity(room), starts: Vec::with_capacity(room + 1), escapes: 0 };
+        let mut out = Chars { bytes: Vec::with_capacity(room), ..Chars::default() };
         let mut at = range.start;
         while at < end {
             let lead = source.get(at..).and_then(escapes.find).map_or(end, |i| at + i);
@@ -76,7 +76,7 @@ impl Chars {
             match (escapes.read)(source, at) {
                 Some(escape) => {
                     out.bytes.extend_from_slice(escape.bytes.get(..escape.len).unwrap_or_default());
-                    out.starts.resize(out.bytes.len(), at);
+                    out.origins.escape(escape.len, at, escape.used);
                     out.escapes += 1;
                     at += escape.used.max(1);
                 }
@@ -86,19 +86,19 @@ impl Chars {
                 }
             }
         }
-        out.starts.push(end);
+        out.origins.end(end);
         out
     }
 
     /// Takes bytes that stand for themselves.
     fn copy(&mut self, source: &[u8], range: Range<usize>) {
-        self.bytes.extend_from_slice(source.get(range.clone()).unwrap_or_default());
-        self.starts.extend(range);
+        self.origins.verbatim(range.len(), range.start);
+        self.bytes.extend_from_slice(source.get(range).unwrap_or_default());
     }
 
     /// Where in the source it came from.
     pub(super) fn range(&self) -> Range<usize> {
-        self.starts.first().copied().unwrap_or(0)..self.starts.last().copied().unwrap_or(0)
+        self.origins.range()
     }
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Stretch {
 }
 
 /// Whether `byte` is part of the word an escape stands in.
-fn word(byte: u8) -> bool {
+pub(super) fn word(byte: u8) -> bool {
     byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>')
 }
 

@@ -3,6 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::sink::{Flow, Sink};
+use crate::LayerId;
 
 /// How text is disguised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +15,13 @@ pub(crate) enum Disguise {
 }
 
 impl Disguise {
+    fn layer(self) -> LayerId {
+        match self {
+            Disguise::Reversed => "reversed",
+            Disguise::Rotated => "rot13",
+        }
+    }
+
     /// A word in this form.
     pub(crate) fn apply(self, word: &[u8]) -> Vec<u8> {
         match self {
@@ -38,14 +46,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>, found: &[(Range<usize>, Disguise)]) 
     for disguise in [Disguise::Reversed, Disguise::Rotated] {
         for range in merged(found.iter().filter(|(_, d)| *d == disguise).map(|(range, _)| range.clone())) {
             let part = bytes.get(range.clone()).unwrap_or_default();
-            match disguise {
-                Disguise::Rotated => {
-                    let starts = (range.start..=range.end).collect();
-                    sink.mapped(disguise.apply(part), starts, "rot13")?;
-                }
-                // The map of text written backwards would run backwards: the whole run carries what is found.
-                Disguise::Reversed => lines(sink, part, range.start)?,
-            }
+            lines(sink, disguise, part, range.start)?;
         }
     }
     ControlFlow::Continue(())
@@ -66,14 +67,14 @@ fn merged(ranges: impl Iterator<Item = Range<usize>>) -> Vec<Range<usize>> {
 }
 
 /// Each line on its own, so that the run that carries a finding is short; and all of it, for what goes over lines.
-fn lines(sink: &mut Sink<'_, '_>, part: &[u8], base: usize) -> Flow {
+fn lines(sink: &mut Sink<'_, '_>, disguise: Disguise, part: &[u8], base: usize) -> Flow {
     let mut start = 0;
     for line in part.split(|b| *b == b'\n') {
         let end = start + line.len();
         if line.len() >= 12 && end - start < part.len() {
-            sink.unclaimed(Disguise::Reversed.apply(line), base + start..base + end, "reversed")?;
+            sink.unclaimed(disguise.apply(line), base + start..base + end, disguise.layer())?;
         }
         start = end + 1;
     }
-    sink.unclaimed(Disguise::Reversed.apply(part), base..base + part.len(), "reversed")
+    sink.unclaimed(disguise.apply(part), base..base + part.len(), disguise.layer())
 }

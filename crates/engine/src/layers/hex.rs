@@ -15,7 +15,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     while let Some((run, decoded)) = next(bytes, at) {
         at = run.end.max(at + 1);
         if !sink.claimed(&run) && super::container::worth_a_view(&decoded, sink.budget) {
-            sink.run(decoded, run, "hex", None)?;
+            let prefix = [&b"\\\\x"[..], b"\\x", b"0x"].into_iter().find(|p| bytes.get(..run.start).is_some_and(|b| b.ends_with(p)));
+            let run = run.start - prefix.map_or(0, <[u8]>::len)..run.end;
+            sink.run(decoded, super::bounds::enclosed(bytes, run), "hex", None)?;
         }
     }
     ControlFlow::Continue(())

@@ -68,7 +68,7 @@ fn trim(gap: &[u8]) -> &[u8] {
 fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number]) -> Flow {
     let bytes = sink.bytes();
     let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return ControlFlow::Continue(()) };
-    let run = first.at..last.at + last.len;
+    let run = super::bounds::enclosed(bytes, first.at..last.at + last.len);
     for radix in [10, 8] {
         let value = |n: &Number| std::str::from_utf8(bytes.get(n.at..n.at + n.len)?).ok().and_then(|t| u8::from_str_radix(t, radix).ok());
         let Some(text) = numbers.iter().map(value).collect::<Option<Vec<u8>>>() else { continue };
@@ -130,7 +130,10 @@ fn dumps(sink: &mut Sink<'_, '_>) -> Flow {
 fn dumped(sink: &mut Sink<'_, '_>, decoded: &mut Vec<u8>, run: Option<Range<usize>>) -> Flow {
     let decoded = std::mem::take(decoded);
     match run {
-        Some(run) if decoded.len() > 16 => sink.run(decoded, run, "hex-dump", None),
+        Some(run) if decoded.len() > 16 => {
+            let run = super::bounds::lines(sink.bytes(), run);
+            sink.run(decoded, run, "hex-dump", None)
+        }
         _ => ControlFlow::Continue(()),
     }
 }

@@ -3,8 +3,9 @@
 use std::ops::{ControlFlow, Range};
 
 use super::chars::Chars;
+use super::origins::Origins;
 use super::sink::{Flow, Sink};
-use super::{escapes, root};
+use super::{bounds, escapes, root};
 use crate::Location;
 
 /// Fewer pieces are not joined.
@@ -155,15 +156,15 @@ fn join(sink: &mut Sink<'_, '_>, pieces: Vec<Range<usize>>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
-    let url = sink.view.kind.is_some();
-    let (mut joined, mut starts) = (Vec::new(), Vec::new());
+    let url = sink.view.kind.is_some_and(|k| k.location != Location::Body);
+    let row = pieces.first().map_or(0, |p| p.start)..pieces.last().map_or(0, |p| p.end);
+    let row = if url { row } else { bounds::listed(bytes, bounds::quoted(bytes, row)) };
+    let (mut joined, mut origins) = (Vec::new(), Origins::within(row));
     for piece in pieces {
         let part = if url { Chars::undo(bytes, piece, escapes::PERCENT) } else { Chars::undo(bytes, piece, escapes::BACKSLASH) };
-        starts.extend(part.starts.iter().take(part.bytes.len()));
+        origins.append(&part.origins);
         joined.extend_from_slice(&part.bytes);
         sink.work(1, part.range().end)?;
     }
-    let Some(last) = starts.last() else { return ControlFlow::Continue(()) };
-    starts.push(last + 1);
-    sink.mapped(joined, starts, "joined")
+    sink.mapped(joined, origins, "joined")
 }

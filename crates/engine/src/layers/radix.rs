@@ -206,6 +206,8 @@ fn uuencode(sink: &mut Sink<'_, '_>) -> Flow {
         }
         let line = line.min(bytes.len());
         if !out.is_empty() {
+            let rest = bytes.get(line..).unwrap_or_default();
+            let line = line + if rest.starts_with(b"end\n") { 4 } else { 3 * usize::from(rest.starts_with(b"end")) };
             sink.run(out, start..line, "uuencode", None)?;
             at = line.max(at);
         }

@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::chars::Chars;
+use super::origins::Origins;
 use super::{Budget, Emit, Map, Peeled, View};
 use crate::{Gap, LayerId};
 
@@ -77,22 +78,22 @@ impl<'s, 'a> Sink<'s, 'a> {
         }
         self.work(EMIT_COST + BYTE_COST * chars.bytes.len() as u64, range.start)?;
         self.claim(range);
-        self.send(Cow::Owned(chars.bytes), Map::Bytes(chars.starts), layer, field)
+        self.send(Cow::Owned(chars.bytes), Map::Bytes(chars.origins), layer, field)
     }
 
     /// As [`Sink::chars`], but what stands there is still looked at in every other way.
     pub(super) fn loose(&mut self, chars: Chars, layer: LayerId) -> Flow {
-        self.mapped(chars.bytes, chars.starts, layer)
+        self.mapped(chars.bytes, chars.origins, layer)
     }
 
     /// Hands on bytes with the offset each came from.
-    pub(super) fn mapped(&mut self, bytes: Vec<u8>, starts: Vec<usize>, layer: LayerId) -> Flow {
-        let at = starts.first().copied().unwrap_or(0);
+    pub(super) fn mapped(&mut self, bytes: Vec<u8>, origins: Origins, layer: LayerId) -> Flow {
+        let at = origins.source(0);
         if bytes.len() < MIN_LEAF || !self.budget.take(bytes.len() as u64, at) {
             return ControlFlow::Continue(());
         }
         self.work(EMIT_COST + BYTE_COST * bytes.len() as u64, at)?;
-        self.send(Cow::Owned(bytes), Map::Bytes(starts), layer, None)
+        self.send(Cow::Owned(bytes), Map::Bytes(origins), layer, None)
     }
 
     /// Hands on bytes that `run` of the view decodes to, already taken from the budget of decoded bytes.

@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::origins::Origins;
 use super::sink::{Flow, Sink};
 
 /// Fewer separators in step are chance.
@@ -128,9 +129,11 @@ fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
 fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     let bytes = sink.bytes();
     let in_piece = |at: &usize| *at < row.first || (at - row.first) % row.stride >= row.separator;
-    let end = range.end;
-    let mut starts: Vec<usize> = range.filter(in_piece).collect();
-    let text = starts.iter().filter_map(|at| bytes.get(*at)).copied().collect();
-    starts.push(end);
-    sink.mapped(text, starts, "separated")
+    let (mut text, mut origins) = (Vec::with_capacity(range.len()), Origins::within(range.clone()));
+    for at in range.clone().filter(in_piece) {
+        origins.verbatim(1, at);
+        text.extend(bytes.get(at));
+    }
+    origins.end(range.end);
+    sink.mapped(text, origins, "separated")
 }

@@ -125,15 +125,13 @@ fn selectors(sink: &mut Sink<'_, '_>) -> Flow {
     let mut at = 0;
     while let Some(step) = source.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, 0xef | 0xf3))) {
         at += step;
-        let (mut bytes, mut starts, mut end) = (Vec::new(), Vec::new(), at);
+        let (mut bytes, mut end) = (Vec::new(), at);
         while let Some((c, byte)) = char_at(source, end).and_then(|c| Some((c, selector(c)?))) {
             bytes.push(byte);
-            starts.push(end);
             end += c.len_utf8();
         }
         if bytes.len() >= MIN_SELECTORS {
-            starts.push(end);
-            sink.mapped(bytes, starts, "variation-selectors")?;
+            sink.unclaimed(bytes, at..end, "variation-selectors")?;
         }
         at = end.max(at + 1);
     }

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::origins::Origins;
 use super::sink::{Flow, Sink};
 
 /// Hands on the text of a view in which every other byte is zero.
@@ -19,7 +20,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let mut text = String::with_capacity(half);
-    let mut starts = Vec::with_capacity(half + 1);
+    let mut origins = Origins::within(0..bytes.len());
     let mut at = 0;
     let unit = |at: usize| {
         let pair = [*bytes.get(at)?, *bytes.get(at + 1)?];
@@ -29,9 +30,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         let two = unit(at + 2).filter(|u| (0xdc00..0xe000).contains(u) && (0xd800..0xdc00).contains(&first));
         let c = char::decode_utf16([first].into_iter().chain(two)).next().and_then(Result::ok).unwrap_or(char::REPLACEMENT_CHARACTER);
         text.push(c);
-        starts.resize(text.len(), at);
-        at += if two.is_some() { 4 } else { 2 };
+        let used = if two.is_some() { 4 } else { 2 };
+        origins.escape(c.len_utf8(), at, used);
+        at += used;
     }
-    starts.push(bytes.len());
-    sink.mapped(text.into_bytes(), starts, "utf-16")
+    origins.end(bytes.len());
+    sink.mapped(text.into_bytes(), origins, "utf-16")
 }
