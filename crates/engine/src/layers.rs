@@ -5,6 +5,7 @@
 
 mod base64;
 mod bounds;
+mod census;
 mod chars;
 pub(crate) mod coding;
 mod container;
@@ -19,6 +20,7 @@ mod origins;
 mod pieces;
 mod radix;
 mod root;
+mod runs;
 mod sink;
 mod strides;
 mod unicode;
@@ -66,6 +68,8 @@ pub(crate) struct View<'a> {
     pub(crate) field: Option<Arc<str>>,
     /// Whether bytes of the same stream stand before this view (a window that does not begin at the beginning).
     pub(crate) clipped: bool,
+    /// Whether it is known that no word that detectors look for stands in it.
+    pub(crate) quiet: bool,
 }
 
 /// What one layer or leaf holds.

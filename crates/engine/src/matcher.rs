@@ -66,6 +66,15 @@ pub(crate) struct Found {
     pub(crate) matches: Vec<Match>,
     /// Where something stands that matches once a disguise is taken off.
     pub(crate) disguised: Vec<(Range<usize>, Disguise)>,
+    /// Where words stand that detectors look for, by where they begin. None: not everything was looked at.
+    words: Option<Vec<usize>>,
+}
+
+impl Found {
+    /// Whether no word that detectors look for begins in this part of the view.
+    pub(crate) fn quiet(&self, part: &Range<usize>) -> bool {
+        self.words.as_ref().is_some_and(|words| words.get(words.partition_point(|at| *at < part.start)).is_none_or(|at| *at >= part.end))
+    }
 }
 
 /// All detectors.
@@ -112,7 +121,7 @@ impl Matcher {
 
     /// What each anchor costs on `bytes`.
     pub(crate) fn costs(&self, bytes: &[u8]) -> Vec<AnchorCost> {
-        let view = View { bytes, kind: None, layer: None, field: None, clipped: false };
+        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, quiet: false };
         let mut costs: std::collections::BTreeMap<(usize, Vec<u8>), AnchorCost> = std::collections::BTreeMap::new();
         self.prefilter.each(bytes, |at, target| {
             let rule = &self.rules[target.rule];
@@ -140,7 +149,12 @@ impl Matcher {
         // Where each detector may next begin: what one match covers is not searched again.
         let mut next: Vec<(usize, usize)> = Vec::new();
         let twice = matches!(view.layer, Some("rot13" | "reversed" | "reversed-base64"));
-        let complete = self.prefilter.each(view.bytes, |at, target| {
+        let mut words = Vec::new();
+        let bytes = if view.quiet { &[] } else { view.bytes };
+        let complete = self.prefilter.each(bytes, |at, target| {
+            if words.last() != Some(&at.start) {
+                words.push(at.start);
+            }
             let rule = &self.rules[target.rule];
             if let Some(disguise) = target.disguise {
                 return twice || found.disguised.len() >= MAX_DISGUISED || disguised(rule, view, &at, disguise, budget, &mut found);
@@ -164,6 +178,7 @@ impl Matcher {
         if complete && let Some(field) = &view.field {
             self.by_field(view, field, budget, &mut found.matches);
         }
+        found.words = complete.then_some(words);
         if found.matches.len() > 1 {
             found.matches = self.best(found.matches);
         }
@@ -176,14 +191,7 @@ impl Matcher {
         if view.bytes.len() > 4096 {
             return;
         }
-        let mut seen = Vec::new();
-        self.prefilter.each(field.as_bytes(), |_, target| {
-            if target.disguise.is_none() && !seen.contains(&target.rule) && self.rules[target.rule].by_context() {
-                seen.push(target.rule);
-            }
-            true
-        });
-        for rule in seen {
+        for rule in self.named_by(field) {
             if !pay(budget, 16 + view.bytes.len() as u64 / 8, 0) {
                 return;
             }
@@ -191,6 +199,23 @@ impl Matcher {
                 found.push(Match { rule, span, confidence });
             }
         }
+    }
+
+    /// The detectors that a key's words call for.
+    fn named_by(&self, field: &str) -> Vec<usize> {
+        let mut seen = Vec::new();
+        self.prefilter.each(field.as_bytes(), |_, target| {
+            if target.disguise.is_none() && !seen.contains(&target.rule) && self.rules[target.rule].by_context() {
+                seen.push(target.rule);
+            }
+            true
+        });
+        seen
+    }
+
+    /// Whether a value under this key may be a secret for the key's sake.
+    pub(crate) fn judged_by(&self, field: &str) -> bool {
+        !self.named_by(field).is_empty()
     }
 
     /// Of matches that lie inside one another the best stays: the surer, then the one that knows its provider, then the longer, then the first.
@@ -244,7 +269,7 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
         Disguise::Rotated => (at.start - window.start..at.end - window.start, window.start > 0),
         Disguise::Reversed => (window.end - at.end..window.end - at.start, window.end < view.bytes.len()),
     };
-    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped };
+    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, quiet: false };
     if rule.may_begin(&inner, &hit) && rule.confirm(&inner, &hit, 0).is_some_and(|(_, hit)| hit.is_some()) {
         found.disguised.push((window, disguise));
     }

@@ -19,6 +19,9 @@ pub(crate) struct Scanner<'e> {
 /// Work that is granted whatever the size, so that short inputs are looked at thoroughly.
 const WORK_GRACE: u64 = 4 << 20;
 
+/// A leaf with less bytes holds no encoding of anything: none of a secret that is long enough to be one.
+const SHORT: usize = 16;
+
 /// Views inside views, slices included: a bound on the recursion that no honest content comes near.
 const MAX_NESTED: u32 = 48;
 
@@ -98,7 +101,7 @@ impl Scanner<'_> {
     /// Scans one window. Spans are offsets in its bytes.
     pub(crate) fn scan(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
         let mut found = Found::default();
-        let view = View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped };
+        let view = View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, quiet: false };
         self.view(&view, None, budget, &mut found);
         Report { findings: settle(found.findings), coverage: found.coverage }
     }
@@ -106,7 +109,7 @@ impl Scanner<'_> {
     fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
         let hits = self.matcher.find(view, budget);
         let whole = !hits.matches.is_empty() && in_one_piece(view);
-        for m in hits.matches {
+        for m in &hits.matches {
             let detector = self.matcher.detector(m.rule);
             let at = Path::to_location(path, if whole { 0..view.bytes.len() } else { m.span.clone() });
             let finding = Finding {
@@ -115,7 +118,7 @@ impl Scanner<'_> {
                 span: at.start as u64..at.end as u64,
                 trail: Path::trail(path),
                 field: view.field.clone(),
-                fingerprint: self.fingerprint(&view.bytes[m.span]),
+                fingerprint: self.fingerprint(&view.bytes[m.span.clone()]),
             };
             found.add(finding);
         }
@@ -129,7 +132,12 @@ impl Scanner<'_> {
                 budget.miss(at, Gap::Depth);
                 return ControlFlow::Continue(());
             }
-            let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field: peeled.field.clone(), clipped: false };
+            let quiet = matches!(peeled.map, Map::Slice(at) if hits.quiet(&(at..at + peeled.bytes.len())));
+            if quiet && peeled.bytes.len() < SHORT && self.nothing_in(&peeled) {
+                return ControlFlow::Continue(());
+            }
+            let field = peeled.field.clone();
+            let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field, clipped: false, quiet };
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
             let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1 };
@@ -141,6 +149,12 @@ impl Scanner<'_> {
             budget.miss(0, Gap::Budget);
         }
         found.gap(path, budget);
+    }
+
+    /// Whether a short leaf in which no word stands holds nothing else: no escapes, and no value that its key makes a secret.
+    fn nothing_in(&self, leaf: &Peeled<'_>) -> bool {
+        let plain = |b: &u8| b.is_ascii() && !b.is_ascii_control() && !matches!(b, b'%' | b'\\' | b'&' | b'=');
+        leaf.bytes.iter().all(plain) && leaf.field.as_ref().is_none_or(|field| !self.matcher.judged_by(field))
     }
 
     /// The first eight bytes of keyed BLAKE3 over the decoded secret.

@@ -115,9 +115,9 @@ pub(super) fn word(byte: u8) -> bool {
     byte > b' ' && !matches!(byte, b'"' | b'\'' | b'`' | b'<' | b'>')
 }
 
-/// Finds the stretches of `source` with escapes: escapes near each other and the words at both ends. Looking at stretches instead of the
+/// Finds the stretches of `source` from `from` on with escapes: escapes near each other and the words at both ends. Looking at stretches instead of the
 /// whole view keeps a text with several kinds of escapes from being copied once for every order in which they can be undone.
-pub(super) fn stretches(source: &[u8], escapes: Escapes, mut each: impl FnMut(Stretch) -> Flow) -> Flow {
+pub(super) fn stretches(source: &[u8], from: usize, escapes: Escapes, mut each: impl FnMut(Stretch) -> Flow) -> Flow {
     let next = |from: usize, to: usize| -> Option<(usize, Escape)> {
         let mut at = from;
         while let Some(step) = source.get(at..to).and_then(escapes.find) {
@@ -129,7 +129,7 @@ pub(super) fn stretches(source: &[u8], escapes: Escapes, mut each: impl FnMut(St
         }
         None
     };
-    let mut floor = 0;
+    let mut floor = from;
     while let Some((first, escape)) = next(floor, source.len()) {
         let mut start = first;
         while start > floor && source.get(start - 1).is_some_and(|&b| word(b)) {

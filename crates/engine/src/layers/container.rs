@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::sink::{Flow, Sink};
-use super::{Budget, coding};
+use super::{Budget, census, coding, runs};
 use crate::Gap;
 
 /// The newest "version needed to extract" that APPNOTE.TXT section 4.4.3.2 knows.
@@ -26,7 +26,7 @@ pub(super) fn worth(bytes: &[u8]) -> bool {
     let printable = text + if utf8 { high } else { 0 };
     printable * 100 >= sample.len() * 85
         || (zeros * 100 >= sample.len() * 40 && text * 100 >= sample.len() * 40)
-        || binary_with_text(sample)
+        || runs::next(bytes, 0, &PRINTABLE, MIN_PRINTABLE).is_some()
 }
 
 /// Whether bytes are text for the most part.
@@ -41,10 +41,18 @@ pub(super) fn packed(bytes: &[u8]) -> bool {
     magic(bytes).is_some() || bytes.starts_with(b"PK\x03\x04")
 }
 
-/// A binary serialisation that carries a long printable run.
-fn binary_with_text(sample: &[u8]) -> bool {
-    sample.split(|b| !(0x20..0x7f).contains(b)).any(|run| run.len() >= 20)
-}
+/// A binary serialisation that holds something carries a printable run at least this long.
+const MIN_PRINTABLE: usize = 20;
+
+static PRINTABLE: runs::Class = {
+    let mut class = [false; 256];
+    let mut i = 0x20;
+    while i < 0x7f {
+        class[i] = true;
+        i += 1;
+    }
+    class
+};
 
 /// The coding that bytes with this beginning have.
 fn magic(bytes: &[u8]) -> Option<&'static str> {
@@ -82,8 +90,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     // Text holds no stream; what is left of it is looked at by the text layers.
-    let binary = bytes.iter().any(|b| *b >= 0x80 || (*b < 0x20 && !b.is_ascii_whitespace()));
-    if !binary {
+    if !sink.census.any(census::HIGH | census::CONTROL) {
         return ControlFlow::Continue(());
     }
     let mut at = 0;

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::census;
 use super::chars::{Chars, Escape, Escapes, hex_digit, stretches};
 use super::sink::{Flow, Sink};
 use crate::LayerId;
@@ -16,24 +17,31 @@ const ENTITY: Escapes = Escapes { find: |b| memchr::memchr(b'&', b), read: entit
 const QUOTED: Escapes = Escapes { find: |b| memchr::memchr(b'=', b), read: quoted };
 
 /// One family: its name, its escapes, how many make a stretch worth a look.
-const FAMILIES: [(LayerId, Escapes, usize); 4] =
-    [("percent", PERCENT, 1), ("escape", BACKSLASH, 1), ("html-entity", ENTITY, 1), ("quoted-printable", QUOTED, 2)];
+const FAMILIES: [(LayerId, u16, Escapes, usize); 4] = [
+    ("percent", census::PERCENT, PERCENT, 1),
+    ("escape", census::BACKSLASH, BACKSLASH, 1),
+    ("html-entity", census::AMPERSAND, ENTITY, 1),
+    ("quoted-printable", census::EQUALS, QUOTED, 2),
+];
 
-/// Hands on each stretch with its escapes undone, one family at a time: mixtures fall out of the recursion.
+/// Hands on each stretch with its escapes undone, one family at a time: mixtures fall out of the recursion. What grammars have handed on is left
+/// to those leaves.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let source = sink.bytes();
-    for (layer, escapes, least) in FAMILIES {
+    for (layer, sign, escapes, least) in FAMILIES {
+        if !sink.census.any(sign) {
+            continue;
+        }
         let mut found = Vec::new();
-        stretches(source, escapes, |stretch| {
-            if stretch.strong >= least {
-                found.push(stretch.range);
-            }
-            ControlFlow::Continue(())
-        })?;
+        for part in sink.unclaimed_parts() {
+            stretches(source.get(..part.end).unwrap_or_default(), part.start, escapes, |stretch| {
+                if stretch.strong >= least {
+                    found.push(stretch.range);
+                }
+                ControlFlow::Continue(())
+            })?;
+        }
         for range in found {
-            if sink.claimed(&range) {
-                continue;
-            }
             let chars = Chars::undo(source, range, escapes);
             if chars.escapes > 0 {
                 sink.loose(chars, layer)?;

@@ -3,7 +3,7 @@
 use std::ops::{ControlFlow, Range};
 
 use super::chars::Chars;
-use super::escapes::FORM;
+use super::escapes::{FORM, PERCENT};
 use super::root::split;
 use super::sink::{Flow, Sink, field};
 
@@ -26,8 +26,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let looks = sink.view.kind.is_none_or(|k| k.location == crate::Location::Body)
-        && memchr::memchr(b'&', bytes).is_some()
-        && memchr::memchr(b'=', bytes).is_some()
+        && sink.census.any(super::census::AMPERSAND)
+        && sink.census.any(super::census::EQUALS)
         && !bytes.iter().any(|b| b.is_ascii_whitespace() || matches!(b, b'<' | b'>' | b'{' | b'"'));
     if looks { pairs(sink, 0..bytes.len()) } else { ControlFlow::Continue(()) }
 }
@@ -47,8 +47,12 @@ pub(super) fn pairs(sink: &mut Sink<'_, '_>, range: Range<usize>) -> Flow {
         let key = Chars::undo(bytes, start..start + eq, FORM);
         let name = field(&key.bytes);
         sink.chars(key, "percent", None)?;
-        let value = Chars::undo(bytes, start + eq + 1..end, FORM);
-        sink.chars(value, "percent", name.as_ref())?;
+        let value = start + eq + 1..end;
+        sink.chars(Chars::undo(bytes, value.clone(), FORM), "percent", name.as_ref())?;
+        // Who does not escape a plus may well mean it: base64 has them.
+        if bytes.get(value.clone()).is_some_and(|v| memchr::memchr(b'+', v).is_some()) {
+            sink.chars(Chars::undo(bytes, value, PERCENT), "percent", name.as_ref())?;
+        }
     }
     ControlFlow::Continue(())
 }

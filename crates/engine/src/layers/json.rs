@@ -78,9 +78,12 @@ fn string(bytes: &[u8], start: usize) -> Range<usize> {
 }
 
 fn looks(sink: &Sink<'_, '_>) -> bool {
+    if !sink.census.any(super::census::QUOTE) {
+        return false;
+    }
     let bytes = sink.bytes();
     let declared = sink.view.kind.and_then(|k| k.media.content_type.as_deref()).is_some_and(|t| t.to_ascii_lowercase().contains("json"));
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
     let opens = matches!(first, Some(b'{' | b'[')) || (first == Some(&b'"') && bytes.len() > 2);
-    (declared || opens) && memchr::memchr(b'"', bytes).is_some()
+    declared || opens
 }

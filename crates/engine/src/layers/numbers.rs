@@ -2,7 +2,9 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::census;
 use super::chars::hex_digit;
+use super::runs;
 use super::sink::{Flow, Sink};
 
 /// Fewer numbers are a list of numbers.
@@ -12,9 +14,27 @@ const MAX_GAP: usize = 28;
 
 /// Every list of codes whose characters are text, every run of bits, every dump.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    if !sink.census.any(census::DIGIT) {
+        return ControlFlow::Continue(());
+    }
     lists(sink)?;
     bits(sink)?;
-    dumps(sink)
+    // The offsets of a dump have zeros before them.
+    if memchr::memmem::find(sink.bytes(), b"000").is_some() { dumps(sink) } else { ControlFlow::Continue(()) }
+}
+
+/// Where the next digit at or after `at` is.
+fn next_digit(bytes: &[u8], at: usize) -> Option<usize> {
+    const STEP: usize = 16;
+    let mut at = at;
+    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
+        // Without an early exit, which lets the compiler look at all of them at once.
+        if block.iter().fold(false, |any, b| any | b.is_ascii_digit()) {
+            break;
+        }
+        at += STEP;
+    }
+    bytes.get(at..)?.iter().position(u8::is_ascii_digit).map(|i| at + i)
 }
 
 fn digits(bytes: &[u8], at: usize) -> usize {
@@ -31,10 +51,11 @@ struct Number {
 fn lists(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut at = 0;
-    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
-        let mut numbers: Vec<Number> = Vec::new();
+    let mut numbers: Vec<Number> = Vec::new();
+    while let Some(first) = next_digit(bytes, at) {
+        numbers.clear();
         let mut gap: Option<&[u8]> = None;
-        at += step;
+        at = first;
         loop {
             let len = digits(bytes, at);
             if !(1..=3).contains(&len) {
@@ -84,12 +105,24 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number]) -> Flow {
 fn bits(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let bit = |b: &u8| matches!(b, b'0' | b'1');
-    let mut at = 0;
-    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(bit)) {
+    let mut from = 0;
+    while let Some(part) = runs::next(bytes, from, &BITS, 8 * MIN_NUMBERS) {
+        bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)?;
+        from = part.end;
+    }
+    ControlFlow::Continue(())
+}
+
+/// What bits and the separators between their bytes are made of.
+static BITS: runs::Class = runs::class(b"01 ,\n\r_");
+
+fn bits_within(sink: &mut Sink<'_, '_>, bytes: &[u8], from: usize, bit: impl Fn(&u8) -> bool) -> Flow {
+    let mut at = from;
+    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(&bit)) {
         let start = at + step;
         let (mut decoded, mut end) = (Vec::new(), start);
         at = start;
-        while let Some(byte) = bytes.get(at..at + 8).filter(|octet| octet.iter().all(bit)) {
+        while let Some(byte) = bytes.get(at..at + 8).filter(|octet| octet.iter().all(&bit)) {
             decoded.push(byte.iter().fold(0_u8, |n, b| n << 1 | (b - b'0')));
             end = at + 8;
             at = end

@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use super::chars::Chars;
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
-use super::{bounds, escapes, root};
+use super::{bounds, census, escapes, root};
 use crate::Location;
 
 /// Fewer pieces are not joined.
@@ -24,7 +24,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         Some(Location::Path) => join(sink, root::split(sink.bytes(), |b| b == b'/')),
         Some(Location::Host) => join(sink, root::split(sink.bytes(), |b| b == b'.')),
         Some(Location::Query) => numbered(sink),
-        _ => literals(sink),
+        _ if sink.census.any(census::QUOTE | census::APOSTROPHE) => literals(sink),
+        _ => ControlFlow::Continue(()),
     }
 }
 
@@ -88,22 +89,46 @@ fn flush(sink: &mut Sink<'_, '_>, row: &mut Vec<Range<usize>>) -> Flow {
 fn next_literal(bytes: &[u8], from: usize) -> Option<Range<usize>> {
     let mut at = from;
     loop {
-        at += bytes.get(at..)?.iter().position(|b| matches!(b, b'"' | b'\'' | b'`'))?;
+        at += memchr::memchr3(b'"', b'\'', b'`', bytes.get(at..)?)?;
         let quote = *bytes.get(at)?;
-        let start = at + 1;
-        let mut end = start;
-        while let Some(b) = bytes.get(end) {
-            match b {
-                b'\\' => end += 2,
-                b if *b == quote => return Some(start..end),
-                _ => end += 1,
-            }
-            // An apostrophe in prose, most likely.
-            if end - start > 4 * MAX_PIECE && quote != b'"' {
-                break;
-            }
+        // A fence of Markdown, an apostrophe in a word: neither opens a literal.
+        let fence = bytes.get(at..).unwrap_or_default().iter().take_while(|b| **b == quote).count();
+        if fence >= 3 {
+            at += fence;
+            continue;
         }
-        at = start;
+        if quote == b'\'' && in_word(bytes, at) {
+            at += 1;
+            continue;
+        }
+        if let Some(literal) = literal(bytes, at + 1, quote) {
+            return Some(literal);
+        }
+        at += 1;
+    }
+}
+
+/// Whether the apostrophe at `at` stands between letters of a word; one or two letters before it may be a prefix, as of `b'…'`.
+fn in_word(bytes: &[u8], at: usize) -> bool {
+    let letters = bytes.get(..at).unwrap_or_default().iter().rev().take(3).take_while(|b| b.is_ascii_alphanumeric()).count();
+    letters >= 3
+        || (letters > 0
+            && bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase)
+            && bytes.get(at + 2).is_none_or(|b| !b.is_ascii_alphanumeric()))
+}
+
+/// The literal whose content begins at `start`, if it is closed where one may be.
+fn literal(bytes: &[u8], start: usize, quote: u8) -> Option<Range<usize>> {
+    let mut end = start;
+    loop {
+        end += memchr::memchr3(quote, b'\\', b'\n', bytes.get(end..)?)?;
+        match bytes.get(end)? {
+            b'\\' => end += 2,
+            b if *b == quote => return Some(start..end),
+            // Over lines go short pieces only: what is longer begins in prose, most likely.
+            _ if end - start > MAX_PIECE => return None,
+            _ => end += 1,
+        }
     }
 }
 

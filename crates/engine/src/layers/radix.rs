@@ -6,15 +6,24 @@ use std::sync::LazyLock;
 use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
 
 use super::container::worth;
+use super::runs;
 use super::sink::{Flow, Sink};
+use crate::LayerId;
 
 /// A number of more digits costs too much: the work grows with the square.
-const MAX_DIGITS: usize = 512;
+const MAX_DIGITS: usize = 4096;
 
 const BASE58: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const BASE62_SWAPPED: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+const BASE36_UPPER: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+const DECIMAL: &[u8] = b"0123456789";
+
+/// Shorter runs carry nothing that is worth a look.
+const MIN_BASE85: usize = 20;
+/// So many places in one run are tried as its beginning.
+const MAX_BEGINS: usize = 8;
 
 /// RFC 1924, as Python's `base64.b85encode` and git's binary patches have it.
 const RFC1924: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
@@ -24,16 +33,28 @@ const Z85: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVW
 /// Tries the bases whose alphabet a run of letters and digits fits. The first that gives something that is worth a look counts.
 pub(super) fn alphanumeric(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
     let bytes = sink.bytes();
-    let text: Vec<u8> = bytes.get(run.clone()).unwrap_or_default().iter().copied().filter(u8::is_ascii_alphanumeric).collect();
-    if let Some(decoded) = base32(&text) {
-        return sink.run(decoded, run.clone(), "base32", None);
+    let part = bytes.get(run.clone()).unwrap_or_default();
+    let has = |kind: fn(&u8) -> bool| part.iter().any(kind);
+    let (digit, upper, lower) = (has(u8::is_ascii_digit), has(u8::is_ascii_uppercase), has(u8::is_ascii_lowercase));
+    if upper != lower {
+        let text: Vec<u8> = part.iter().copied().filter(u8::is_ascii_alphanumeric).collect();
+        if let Some(decoded) = base32(&text) {
+            return sink.run(decoded, run.clone(), "base32", None);
+        }
     }
-    if text.len() > MAX_DIGITS || text.len() != run.len() {
+    // Words have no digits; text as one big number has them, as every other character.
+    if !digit || part.len() > MAX_DIGITS || !part.iter().all(u8::is_ascii_alphanumeric) {
         return ControlFlow::Continue(());
     }
-    for (alphabet, layer) in [(BASE58, "base58"), (BASE62, "base62"), (BASE62_SWAPPED, "base62"), (BASE36, "base36")] {
-        if let Some(digits) = digits(&text, alphabet) {
-            sink.work((text.len() * text.len()) as u64 / 16, run.start)?;
+    let bases: &[(&[u8], LayerId)] = match (upper, lower) {
+        (true, true) => &[(BASE58, "base58"), (BASE62, "base62"), (BASE62_SWAPPED, "base62")],
+        (false, true) => &[(BASE36, "base36")],
+        (true, false) => &[(BASE36_UPPER, "base36")],
+        (false, false) => &[(DECIMAL, "base10")],
+    };
+    for (alphabet, layer) in bases {
+        if let Some(digits) = digits(part, alphabet) {
+            sink.work((part.len() * part.len()) as u64 / 32, run.start)?;
             let decoded = number(&digits, alphabet.len());
             if decoded.len() >= 12 && worth(&decoded) {
                 return sink.run(decoded, run.clone(), layer, None);
@@ -43,21 +64,29 @@ pub(super) fn alphanumeric(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow 
     ControlFlow::Continue(())
 }
 
-/// Base32 in either case and either alphabet of RFC 4648, padding or not.
+/// Base32 in one case and either alphabet of RFC 4648, padding or not.
 fn base32(text: &[u8]) -> Option<Vec<u8>> {
-    let upper = text.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-    let lower = text.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    if text.len() < 20 || !(upper || lower) {
+    if text.len() < 20 {
         return None;
     }
     let text = text.to_ascii_uppercase();
-    let decode = |encoding: &Encoding| {
+    let decode = |encoding: &Encoding, first: std::ops::RangeInclusive<u8>| {
+        // The first of each eight characters has the high five bits of a byte, and says whether that is ASCII: most are, or nothing is text.
+        let good = text.chunks(8).filter(|c| c.first().is_some_and(|b| first.contains(b))).count();
+        if good * 100 < text.len().div_ceil(8) * 25 && !packed_base32(encoding, &text) {
+            return None;
+        }
         // One, three or six characters too many carry no whole byte.
         let spare = [0, 1, 0, 1, 0, 0, 1, 0][text.len() % 8];
         let decoded = encoding.decode(text.get(..text.len() - spare)?).ok()?;
         worth(&decoded).then_some(decoded)
     };
-    decode(&BASE32_NOPAD).or_else(|| decode(&BASE32HEX_NOPAD))
+    decode(&BASE32_NOPAD, b'E'..=b'P').or_else(|| decode(&BASE32HEX_NOPAD, b'4'..=b'F'))
+}
+
+/// Whether it begins like a compressed stream or an archive.
+fn packed_base32(encoding: &Encoding, text: &[u8]) -> bool {
+    text.get(..16).and_then(|head| encoding.decode(head).ok()).is_some_and(|head| super::container::packed(&head))
 }
 
 /// The values of all characters in an alphabet, if they are in it.
@@ -65,23 +94,26 @@ fn digits(text: &[u8], alphabet: &[u8]) -> Option<Vec<u8>> {
     text.iter().map(|b| alphabet.iter().position(|a| a == b).and_then(|i| u8::try_from(i).ok())).collect()
 }
 
-/// The bytes of one big number.
+/// The bytes of one big number, several digits at a time.
 fn number(digits: &[u8], base: usize) -> Vec<u8> {
-    let mut out: Vec<u8> = Vec::with_capacity(digits.len());
-    for digit in digits {
-        let mut carry = usize::from(*digit);
-        for byte in &mut out {
-            carry += usize::from(*byte) * base;
-            *byte = (carry & 0xff) as u8;
-            carry >>= 8;
+    let base = base as u64;
+    // As many digits as fit a limb.
+    let group = (1..).take_while(|n| base.pow(*n) <= u64::from(u32::MAX)).last().unwrap_or(1) as usize;
+    let mut limbs: Vec<u32> = Vec::with_capacity(digits.len() / 5 + 2);
+    for part in digits.chunks(group) {
+        let factor = base.pow(part.len() as u32);
+        let mut carry = part.iter().fold(0, |n, d| n * base + u64::from(*d));
+        for limb in &mut limbs {
+            carry += u64::from(*limb) * factor;
+            *limb = (carry & 0xffff_ffff) as u32;
+            carry >>= 32;
         }
-        while carry > 0 {
-            out.push((carry & 0xff) as u8);
-            carry >>= 8;
+        if carry > 0 {
+            limbs.push(carry as u32);
         }
     }
-    out.reverse();
-    out
+    let bytes: Vec<u8> = limbs.iter().rev().flat_map(|l| l.to_be_bytes()).collect();
+    bytes.get(bytes.iter().position(|b| *b != 0).unwrap_or(bytes.len())..).unwrap_or_default().to_vec()
 }
 
 /// Base85 and uuencode, wherever they stand.
@@ -134,20 +166,26 @@ fn base85(sink: &mut Sink<'_, '_>) -> Flow {
         }
         kinds
     });
+    static EITHER: LazyLock<runs::Class> = LazyLock::new(|| std::array::from_fn(|i| KINDS[i] != 0));
     let bytes = sink.bytes();
     if sink.covered() {
         return ControlFlow::Continue(());
     }
-    let (kinds, mut starts) = (&*KINDS, [0; 2]);
-    for (at, kind) in bytes.iter().map(|b| kinds[usize::from(*b)]).chain([0]).enumerate() {
-        if kind == 3 {
-            continue;
-        }
-        for (i, start) in starts.iter_mut().enumerate() {
-            if kind & 1 << i == 0 {
-                let run = std::mem::replace(start, at + 1)..at;
-                if run.len() >= 20 {
-                    base85_run(sink, run, &MEMBERS[i])?;
+    let (kinds, mut from) = (&*KINDS, 0);
+    while let Some(part) = runs::next(bytes, from, &EITHER, MIN_BASE85) {
+        from = part.end;
+        let mut starts = [part.start; 2];
+        let text = bytes.get(part.clone()).unwrap_or_default();
+        for (at, kind) in (part.start..).zip(text.iter().map(|b| kinds[usize::from(*b)]).chain([0])) {
+            if kind == 3 {
+                continue;
+            }
+            for (i, start) in starts.iter_mut().enumerate() {
+                if kind & 1 << i == 0 {
+                    let run = std::mem::replace(start, at + 1)..at;
+                    if run.len() >= MIN_BASE85 {
+                        base85_run(sink, run, &MEMBERS[i])?;
+                    }
                 }
             }
         }
@@ -162,12 +200,29 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
     if marks * 25 < text.len() || sink.claimed(&run) {
         return ControlFlow::Continue(());
     }
-    sink.work(text.len() as u64 / 4, run.start)?;
-    let digits: Vec<u8> = text.iter().map(|b| members[usize::from(*b)]).collect();
-    match radix85(&digits).filter(|d| worth(d)) {
-        Some(decoded) => sink.run(decoded, run, "base85", None),
-        None => ControlFlow::Continue(()),
+    // The marks after which a value begins are members too.
+    let begins = text.iter().enumerate().filter(|(_, b)| matches!(b, b'=' | b':' | b';')).map(|(i, _)| i + 1);
+    let begins: Vec<usize> = std::iter::once(0).chain(begins.take(MAX_BEGINS)).collect();
+    for begin in begins {
+        let part = text.get(begin..).unwrap_or_default();
+        if part.len() >= MIN_BASE85 && promising(part, members) {
+            sink.work(part.len() as u64 / 4, run.start)?;
+            let digits: Vec<u8> = part.iter().map(|b| members[usize::from(*b)]).collect();
+            if let Some(decoded) = radix85(&digits).filter(|d| worth(d)) {
+                return sink.run(decoded, run.start + begin..run.end, "base85", None);
+            }
+        }
     }
+    ControlFlow::Continue(())
+}
+
+/// Whether digits of base85 may decode to something that is worth a look: the first of each five says whether a byte is ASCII. At most 60 % of the
+/// groups begin otherwise (`worth`), or it is no text.
+fn promising(part: &[u8], members: &[u8; 256]) -> bool {
+    let value = |b: &u8| members[usize::from(*b)];
+    let good = part.chunks(5).filter(|group| group.first().is_some_and(|b| (10..=40).contains(&value(b)))).count();
+    let head: Vec<u8> = part.iter().take(MIN_BASE85).map(value).collect();
+    good * 100 >= part.len().div_ceil(5) * 40 || radix85(&head).is_some_and(|head| super::container::packed(&head))
 }
 
 /// Five digits are four bytes; a last group of n digits is n - 1 bytes.

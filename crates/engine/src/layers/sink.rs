@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use super::census::Census;
 use super::chars::Chars;
 use super::origins::Origins;
 use super::{Budget, Emit, Map, Peeled, View};
@@ -30,13 +31,13 @@ pub(super) struct Sink<'s, 'a> {
     /// What grammars handed on as leaves, by ascending start, none inside another: the layers inside are found there, not here again.
     claims: Vec<Range<usize>>,
     sorted: bool,
-    /// How many views were handed on.
-    pub(super) count: usize,
+    /// The kinds of bytes in the view.
+    pub(super) census: Census,
 }
 
 impl<'s, 'a> Sink<'s, 'a> {
     pub(super) fn new(view: &'s View<'a>, budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
-        Sink { view, budget, emit, claims: Vec::new(), sorted: true, count: 0 }
+        Sink { view, budget, emit, claims: Vec::new(), sorted: true, census: Census::of(view.bytes) }
     }
 
     /// The bytes of the view.
@@ -124,7 +125,6 @@ impl<'s, 'a> Sink<'s, 'a> {
     }
 
     fn send(&mut self, bytes: Cow<'a, [u8]>, map: Map, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
-        self.count += 1;
         let field = field.or(self.view.field.as_ref()).cloned();
         (self.emit)(Peeled { layer, bytes, map, field }, self.budget)
     }
@@ -144,8 +144,32 @@ impl<'s, 'a> Sink<'s, 'a> {
         self.claims.iter().map(Range::len).sum::<usize>() * 2 > self.view.bytes.len()
     }
 
+    /// What is not in any leaf that was handed on, from left to right.
+    pub(super) fn unclaimed_parts(&mut self) -> Vec<Range<usize>> {
+        self.sort();
+        let mut parts = Vec::with_capacity(self.claims.len() + 1);
+        let mut at = 0;
+        for claim in &self.claims {
+            if claim.start > at {
+                parts.push(at..claim.start);
+            }
+            at = at.max(claim.end);
+        }
+        parts.push(at..self.view.bytes.len().max(at));
+        parts
+    }
+
     /// Whether one leaf that was handed on holds the whole of `range`.
     pub(super) fn claimed(&mut self, range: &Range<usize>) -> bool {
+        if self.claims.is_empty() {
+            return false;
+        }
+        self.sort();
+        let after = self.claims.partition_point(|c| c.start <= range.start);
+        after.checked_sub(1).and_then(|i| self.claims.get(i)).is_some_and(|c| range.end <= c.end)
+    }
+
+    fn sort(&mut self) {
         if !self.sorted {
             self.claims.sort_unstable_by_key(|c| (c.start, std::cmp::Reverse(c.end)));
             let mut end = 0;
@@ -156,8 +180,6 @@ impl<'s, 'a> Sink<'s, 'a> {
             });
             self.sorted = true;
         }
-        let after = self.claims.partition_point(|c| c.start <= range.start);
-        after.checked_sub(1).and_then(|i| self.claims.get(i)).is_some_and(|c| range.end <= c.end)
     }
 }
 

@@ -21,21 +21,29 @@ struct Row {
     stride: usize,
 }
 
+/// Rows that begin this close together are of one text.
+const SAME_PLACE: usize = 64;
+/// So many rows are remembered that may be the same as the next.
+const SIDE_BY_SIDE: usize = 16;
+
 /// Kinds of separators.
 const KINDS: usize = 14;
 
 /// Every stretch whose separators stand in step, without them.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    if sink.view.layer == Some("separated") || sink.covered() {
+    if sink.view.layer == Some("separated") || !sink.census.any(super::census::SEPARATOR) || sink.covered() {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
-    let mut floor = 0;
+    let mut done: Vec<Row> = Vec::new();
     for row in rows(bytes) {
-        let piece = row.stride - row.separator;
-        let range = row.first.saturating_sub(piece).max(floor)..(row.last + row.separator + piece).min(bytes.len());
-        if range.start <= row.first {
-            floor = range.end;
+        // The same row seen by a part of its separators, or by every second one.
+        let middle = row.first.midpoint(row.last);
+        let seen = |d: &Row| d.first <= middle && middle <= d.last && row.stride.is_multiple_of(d.stride);
+        if !done.iter().rev().take(SIDE_BY_SIDE).any(seen) {
+            let piece = row.stride - row.separator;
+            let range = row.first.saturating_sub(piece)..(row.last + row.separator + piece).min(bytes.len());
+            done.push(row);
             strip(sink, &row, range)?;
         }
     }
@@ -43,9 +51,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 }
 
 /// The separator at `at`: its kind, where it begins and how long it is. Blanks around a mark belong to it.
-fn separator(bytes: &[u8], at: usize) -> Option<(usize, usize, usize)> {
+fn separator(bytes: &[u8], at: usize, mark: u8) -> Option<(usize, usize, usize)> {
     let around = |offset: isize| at.checked_add_signed(offset).and_then(|i| bytes.get(i)) == Some(&b' ');
-    Some(match bytes.get(at)? {
+    Some(match mark {
         b'\n' if at > 0 && bytes.get(at - 1) == Some(&b'\r') => (0, at - 1, 2),
         b'\n' => (1, at, 1),
         b'-' if around(-1) && around(1) => (2, at - 1, 3),
@@ -64,67 +72,57 @@ fn separator(bytes: &[u8], at: usize) -> Option<(usize, usize, usize)> {
     })
 }
 
-/// A row that may become long enough: where its last separator stands, its stride, and how many steps it has.
-#[derive(Debug, Clone, Copy, Default)]
-struct Growing {
-    last: usize,
-    stride: usize,
-    steps: usize,
-}
-
-/// What is remembered of one kind of separator.
-#[derive(Debug, Clone, Copy, Default)]
-struct Recent {
-    /// The last places, newest first, plus one; 0: none yet. A piece may hold separators itself, so the newest is not always the one before.
-    places: [usize; 3],
-    growing: [Growing; 4],
-}
-
 /// All rows that are long enough, by their beginning.
 fn rows(bytes: &[u8]) -> Vec<Row> {
-    let mut recent = [Recent::default(); KINDS];
+    // The last places of each kind, newest first. A piece may hold separators itself, so the newest is not always the one before.
+    let mut places = [[usize::MAX; 3]; KINDS];
     let mut rows: Vec<Row> = Vec::new();
-    for at in candidates(bytes) {
-        let Some((kind, begin, separator)) = separator(bytes, at) else { continue };
+    for (at, mark) in bytes.iter().enumerate().filter(|(_, b)| MARKS[usize::from(**b)]) {
+        let Some((kind, begin, separator)) = self::separator(bytes, at, *mark) else { continue };
+        let Some(recent) = places.get_mut(kind) else { continue };
         let most = separator + if kind <= 1 { MAX_STRIDE } else { MAX_INLINE };
-        let Some(recent) = recent.get_mut(kind) else { continue };
-        for place in recent.places {
-            let stride = if place == 0 { 0 } else { begin + 1 - place };
-            if !(separator + 1..=most).contains(&stride) {
-                continue;
-            }
-            let before = recent.growing.iter().position(|g| g.stride == stride && g.last + stride == begin && g.steps > 0);
-            // A new row takes the place of the one that has not grown for longest.
-            let oldest = || recent.growing.iter().enumerate().min_by_key(|(_, g)| g.last).map_or(0, |(i, _)| i);
-            let slot = before.unwrap_or_else(oldest);
-            let steps = before.and_then(|i| recent.growing.get(i)).map_or(2, |g| g.steps + 1);
-            if let Some(growing) = recent.growing.get_mut(slot) {
-                *growing = Growing { last: begin, stride, steps };
-            }
-            if steps == MIN_STEPS {
-                rows.push(Row { first: begin - (MIN_STEPS - 1) * stride, last: begin, separator, stride });
-            } else if steps > MIN_STEPS
-                && let Some(row) =
-                    rows.iter_mut().rev().take(16).find(|r| r.stride == stride && r.separator == separator && r.last + stride == begin)
-            {
-                row.last = begin;
+        for place in *recent {
+            let stride = begin.wrapping_sub(place);
+            // The farthest first: it is the one that chance does not put there.
+            let far = at.wrapping_sub(stride.wrapping_mul(MIN_STEPS - 1));
+            if stride > separator && stride <= most && bytes.get(far) == Some(mark) {
+                step(bytes, &mut rows, Row { first: begin, last: begin, separator, stride }, kind);
             }
         }
-        recent.places = [begin + 1, recent.places[0], recent.places[1]];
+        *recent = [begin, recent[0], recent[1]];
     }
-    // The longest row of those that begin together comes first.
-    rows.sort_by_key(|r| (r.first, std::cmp::Reverse(r.last)));
+    // By their beginning; of those side by side the longest separator first: others see parts of it.
+    rows.sort_by_key(|r| (r.first / SAME_PLACE, std::cmp::Reverse((r.separator, r.last))));
     rows
 }
 
-/// Where bytes stand that a separator may be.
-fn candidates(bytes: &[u8]) -> impl Iterator<Item = usize> {
-    bytes
-        .iter()
-        .enumerate()
-        .filter(|(_, b)| matches!(b, b'\n' | b' ' | b'-' | b'.' | b'/' | b',' | b'|' | b'_' | b':' | b';'))
-        .map(|(at, _)| at)
+/// One more separator, with another one stride before it: part of a row if enough stand before it in step.
+fn step(bytes: &[u8], rows: &mut Vec<Row>, row: Row, kind: usize) {
+    let Row { last: begin, separator, stride, .. } = row;
+    if let Some(known) = rows.iter_mut().rev().take(16).find(|r| r.stride == stride && r.separator == separator && r.last + stride == begin)
+    {
+        known.last = begin;
+        return;
+    }
+    let in_step = (1..MIN_STEPS).all(|n| {
+        begin.checked_sub(n * stride).is_some_and(|place| {
+            let mark = place + usize::from(separator > 1 && kind != 4);
+            bytes.get(mark).is_some_and(|b| self::separator(bytes, mark, *b) == Some((kind, place, separator)))
+        })
+    });
+    if in_step {
+        rows.push(Row { first: begin - (MIN_STEPS - 1) * stride, ..row });
+    }
 }
+
+/// Shorter words are no values.
+const MIN_WORD: usize = 16;
+/// What a value is made of.
+static WORD: super::runs::Class =
+    super::runs::class(b"!#$%&()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
+
+/// The bytes that a separator may be.
+static MARKS: super::runs::Class = super::runs::class(b"\n -./,|_:;");
 
 fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     let bytes = sink.bytes();
@@ -135,5 +133,9 @@ fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
         text.extend(bytes.get(at));
     }
     origins.end(range.end);
+    // Without its separators a value is one word.
+    if super::runs::next(&text, 0, &WORD, MIN_WORD).is_none() {
+        return ControlFlow::Continue(());
+    }
     sink.mapped(text, origins, "separated")
 }

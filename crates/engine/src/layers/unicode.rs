@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::census;
 use super::chars::{Chars, Escape, Escapes, stretches};
 use super::sink::{Flow, Sink};
 
@@ -18,13 +19,13 @@ const DISGUISED: Escapes = Escapes { find: |b| b.iter().position(|b| *b >= 0xc2)
 
 /// Every stretch with such characters, as the ASCII it stands for.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    if sink.view.layer == Some("unicode") || sink.bytes().is_ascii() {
+    if sink.view.layer == Some("unicode") || !sink.census.any(census::HIGH) {
         return ControlFlow::Continue(());
     }
     selectors(sink)?;
     let source = sink.bytes();
     let mut found = Vec::new();
-    stretches(source, DISGUISED, |stretch| {
+    stretches(source, 0, DISGUISED, |stretch| {
         found.push(stretch.range);
         ControlFlow::Continue(())
     })?;

@@ -8,7 +8,7 @@ use super::sink::{Flow, Sink};
 /// Hands on the text of a view in which every other byte is zero.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    if bytes.len() < 16 || memchr::memchr(0, bytes).is_none() {
+    if bytes.len() < 16 || !sink.census.any(super::census::NUL) {
         return ControlFlow::Continue(());
     }
     let zeros = |offset: usize| bytes.iter().skip(offset).step_by(2).filter(|b| **b == 0).count();
