@@ -167,9 +167,10 @@ impl Matcher {
                 return false;
             }
             if let Some((whole, hit)) = rule.confirm(view, &at, from) {
-                next.retain(|(r, _)| *r != target.rule);
-                next.push((target.rule, whole.end));
+                // A match that was refused may hide a true one that begins inside it.
                 if let Some((span, confidence)) = hit {
+                    next.retain(|(r, _)| *r != target.rule);
+                    next.push((target.rule, whole.end));
                     found.matches.push(Match { rule: target.rule, span, confidence });
                 }
             }

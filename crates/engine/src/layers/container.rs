@@ -95,7 +95,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     }
     let mut at = 0;
     let mut found = false;
-    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| BEGINNINGS.contains(b))) {
+    while let Some(step) = bytes.get(at..).and_then(beginning) {
         at += step;
         let rest = bytes.get(at..).unwrap_or_default();
         let taken = match magic(rest) {
@@ -113,7 +113,21 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 }
 
 /// The first bytes of everything that [`magic`] knows, and of zip entries.
-const BEGINNINGS: [u8; 8] = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x5d, b'P'];
+static BEGINNINGS: [bool; 256] = {
+    let mut first = [false; 256];
+    let firsts = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x5d, b'P'];
+    let mut i = 0;
+    while i < firsts.len() {
+        first[firsts[i] as usize] = true;
+        i += 1;
+    }
+    first
+};
+
+/// Where the next byte stands that a magic begins with.
+fn beginning(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|b| BEGINNINGS[usize::from(*b)])
+}
 
 /// Raw deflate has no beginning of its own: bytes that decode to their end, to something that is worth a look, are it.
 fn raw(sink: &mut Sink<'_, '_>) -> Flow {

@@ -26,9 +26,6 @@ const SAME_PLACE: usize = 64;
 /// So many rows are remembered that may be the same as the next.
 const SIDE_BY_SIDE: usize = 16;
 
-/// Kinds of separators.
-const KINDS: usize = 14;
-
 /// Every stretch whose separators stand in step, without them.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if sink.view.layer == Some("separated") || !sink.census.any(super::census::SEPARATOR) || sink.covered() {
@@ -74,44 +71,50 @@ fn separator(bytes: &[u8], at: usize, mark: u8) -> Option<(usize, usize, usize)>
 
 /// All rows that are long enough, by their beginning.
 fn rows(bytes: &[u8]) -> Vec<Row> {
-    // The last places of each kind, newest first. A piece may hold separators itself, so the newest is not always the one before.
-    let mut places = [[usize::MAX; 3]; KINDS];
+    // The last places of each mark, newest first. A piece may hold marks itself, so the newest is not always the one before.
+    let mut places = [[usize::MAX / 2; 3]; MARKS.len()];
     let mut rows: Vec<Row> = Vec::new();
-    for (at, mark) in bytes.iter().enumerate().filter(|(_, b)| MARKS[usize::from(**b)]) {
-        let Some((kind, begin, separator)) = self::separator(bytes, at, *mark) else { continue };
-        let Some(recent) = places.get_mut(kind) else { continue };
-        let most = separator + if kind <= 1 { MAX_STRIDE } else { MAX_INLINE };
-        for place in *recent {
-            let stride = begin.wrapping_sub(place);
-            // The farthest first: it is the one that chance does not put there.
-            let far = at.wrapping_sub(stride.wrapping_mul(MIN_STEPS - 1));
-            if stride > separator && stride <= most && bytes.get(far) == Some(mark) {
-                step(bytes, &mut rows, Row { first: begin, last: begin, separator, stride }, kind);
+    let mut before = 0;
+    for (at, byte) in bytes.iter().enumerate() {
+        let mark = usize::from(INDEX[usize::from(*byte)]);
+        let same = std::mem::replace(&mut before, *byte) == *byte;
+        let Some(recent) = places.get_mut(mark) else { continue };
+        // Rulers and indents are no pieces. The farthest mark first: it is the one that chance does not put there. All three places at once, so
+        // that there is one branch, which is hardly ever taken.
+        let most = if mark == 0 { MAX_STRIDE + 2 } else { MAX_INLINE + 3 };
+        let far = |place: usize| {
+            let stride = at.wrapping_sub(place);
+            let back = |n: usize| bytes[at.saturating_sub(stride.saturating_mul(n))] == *byte;
+            (stride.wrapping_sub(2) <= most - 2) & back(MIN_STEPS - 1) & back(MIN_STEPS - 2) & back(2)
+        };
+        if !same & (far(recent[0]) | far(recent[1]) | far(recent[2])) {
+            for place in recent.iter().filter(|p| far(**p)) {
+                step(bytes, &mut rows, at, at - place);
             }
         }
-        *recent = [begin, recent[0], recent[1]];
+        *recent = [at, recent[0], recent[1]];
     }
     // By their beginning; of those side by side the longest separator first: others see parts of it.
     rows.sort_by_key(|r| (r.first / SAME_PLACE, std::cmp::Reverse((r.separator, r.last))));
     rows
 }
 
-/// One more separator, with another one stride before it: part of a row if enough stand before it in step.
-fn step(bytes: &[u8], rows: &mut Vec<Row>, row: Row, kind: usize) {
-    let Row { last: begin, separator, stride, .. } = row;
+/// One more mark, with another one stride before it: part of a row if enough stand before it in step, all of one kind.
+fn step(bytes: &[u8], rows: &mut Vec<Row>, at: usize, stride: usize) {
+    let kind = |at: usize| bytes.get(at).and_then(|mark| separator(bytes, at, *mark));
+    let Some((this, begin, separator)) = kind(at) else { return };
+    let most = separator + if this <= 1 { MAX_STRIDE } else { MAX_INLINE };
+    if !(separator + 1..=most).contains(&stride) {
+        return;
+    }
     if let Some(known) = rows.iter_mut().rev().take(16).find(|r| r.stride == stride && r.separator == separator && r.last + stride == begin)
     {
         known.last = begin;
         return;
     }
-    let in_step = (1..MIN_STEPS).all(|n| {
-        begin.checked_sub(n * stride).is_some_and(|place| {
-            let mark = place + usize::from(separator > 1 && kind != 4);
-            bytes.get(mark).is_some_and(|b| self::separator(bytes, mark, *b) == Some((kind, place, separator)))
-        })
-    });
-    if in_step {
-        rows.push(Row { first: begin - (MIN_STEPS - 1) * stride, ..row });
+    let in_step = |n: usize| at.checked_sub(n * stride).and_then(kind).is_some_and(|(kind, _, length)| kind == this && length == separator);
+    if (1..MIN_STEPS).all(in_step) {
+        rows.push(Row { first: begin - (MIN_STEPS - 1) * stride, last: begin, separator, stride });
     }
 }
 
@@ -121,16 +124,31 @@ const MIN_WORD: usize = 16;
 static WORD: super::runs::Class =
     super::runs::class(b"!#$%&()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
 
-/// The bytes that a separator may be.
-static MARKS: super::runs::Class = super::runs::class(b"\n -./,|_:;");
+/// The bytes that a separator may be; a line break is the first.
+const MARKS: [u8; 10] = *b"\n -./,|_:;";
+
+/// Where in [`MARKS`] a byte is; beyond them for others.
+static INDEX: [u8; 256] = {
+    let mut index = [u8::MAX; 256];
+    let mut i = 0;
+    while i < MARKS.len() {
+        index[MARKS[i] as usize] = i as u8;
+        i += 1;
+    }
+    index
+};
 
 fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     let bytes = sink.bytes();
-    let in_piece = |at: &usize| *at < row.first || (at - row.first) % row.stride >= row.separator;
     let (mut text, mut origins) = (Vec::with_capacity(range.len()), Origins::within(range.clone()));
-    for at in range.clone().filter(in_piece) {
-        origins.verbatim(1, at);
-        text.extend(bytes.get(at));
+    let mut at = range.start;
+    let mut next = row.first;
+    while at < range.end {
+        // A piece, then what separates it from the next.
+        let end = next.min(range.end);
+        origins.verbatim(end - at, at);
+        text.extend_from_slice(bytes.get(at..end).unwrap_or_default());
+        (at, next) = (end + row.separator, next + row.stride);
     }
     origins.end(range.end);
     // Without its separators a value is one word.
