@@ -20,21 +20,21 @@ const MAX_PADDING: usize = 6;
 /// Decodes every run whose content looks like something.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    let mut at = 0;
+    let (mut at, mut room) = (0, Vec::new());
     while let Some(run) = next(bytes, at) {
         at = run.end;
         if !sink.claimed(&run) {
-            one(sink, run)?;
+            one(sink, run, &mut room)?;
         }
     }
     ControlFlow::Continue(())
 }
 
-/// Decodes one run, in whatever way gives something that is worth a look.
-fn one(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
+/// Decodes one run, in whatever way gives something that is worth a look. `clean` is room to work in.
+fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow {
     let bytes = sink.bytes();
     let encoded = bytes.get(run.clone()).unwrap_or_default();
-    let clean: Vec<u8> = cleaned(encoded);
+    cleaned(encoded, clean);
     // Nothing encodes to hex digits alone: that is hexadecimal, or a number.
     if clean.iter().all(u8::is_ascii_hexdigit) {
         return super::radix::alphanumeric(sink, &run);
@@ -47,15 +47,15 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
         }
     }
     // Written backwards, the padding goes before the run.
-    let backwards: Vec<u8> = clean.iter().rev().copied().collect();
-    if promising(&backwards)
-        && let Some(decoded) = decode_clean(&backwards).filter(|decoded| worth(decoded))
+    clean.reverse();
+    if promising(clean)
+        && let Some(decoded) = decode_clean(clean).filter(|decoded| worth(decoded))
     {
         return sink.run(decoded, written(bytes, run), "reversed-base64", None);
     }
     match encoded.iter().position(|b| !member(*b) && *b != b'=') {
         // What was taken for a wrapped line may not belong to it.
-        Some(first) if first >= MIN => one(sink, run.start..run.start + first),
+        Some(first) if first >= MIN => one(sink, run.start..run.start + first, clean),
         _ => super::radix::alphanumeric(sink, &run),
     }
 }
@@ -78,8 +78,8 @@ fn promising(clean: &[u8]) -> bool {
     good * 100 >= quads * 55 || longest >= 6 || begins_well(clean)
 }
 
-/// Whether it begins like a compressed stream, an archive or text beyond ASCII, or may be raw deflate: that has no magic, but one last block that is coded (RFC 1951
-/// section 3.2.3), and every kind of character in it.
+/// Whether it begins like a compressed stream, an archive or text beyond ASCII, or may be raw deflate: that has no magic, but one last block that
+/// is coded (RFC 1951 section 3.2.3), and every kind of character in it.
 fn begins_well(clean: &[u8]) -> bool {
     let mut head = [0; HEAD / 4 * 3];
     for (out, quad) in head.chunks_mut(3).zip(clean.chunks(4)) {
@@ -155,12 +155,14 @@ fn wrapped(bytes: &[u8], end: usize) -> Option<usize> {
 
 /// Decodes a run: either alphabet, blanks and padding dropped, a stray last character too.
 pub(super) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
-    decode_clean(&cleaned(encoded))
+    let mut clean = Vec::new();
+    cleaned(encoded, &mut clean);
+    decode_clean(&clean)
 }
 
-/// In the standard alphabet, and nothing else.
-fn cleaned(encoded: &[u8]) -> Vec<u8> {
-    let mut clean = Vec::with_capacity(encoded.len());
+/// Puts into `clean` what is encoded in the standard alphabet, and nothing else.
+fn cleaned(encoded: &[u8], clean: &mut Vec<u8>) {
+    clean.clear();
     let mut rest = encoded.iter();
     while let Some(b) = rest.next() {
         match b {
@@ -173,7 +175,6 @@ fn cleaned(encoded: &[u8]) -> Vec<u8> {
             _ => {}
         }
     }
-    clean
 }
 
 fn decode_clean(clean: &[u8]) -> Option<Vec<u8>> {

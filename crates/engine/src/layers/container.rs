@@ -90,7 +90,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     // Text holds no stream; what is left of it is looked at by the text layers.
-    if !sink.census.any(census::HIGH | census::CONTROL) {
+    let text = !sink.census.any(census::CONTROL) && (!sink.census.any(census::HIGH) || std::str::from_utf8(bytes).is_ok());
+    if text {
         return ControlFlow::Continue(());
     }
     let mut at = 0;

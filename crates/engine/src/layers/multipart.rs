@@ -38,11 +38,13 @@ fn delimiter(sink: &Sink<'_, '_>) -> Option<Vec<u8>> {
         }
     }
     let bytes = sink.bytes();
+    if !bytes.starts_with(b"--") {
+        return None;
+    }
     let line = bytes.split(|b| *b == b'\n').next()?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let token = |b: &u8| b.is_ascii_graphic();
-    (line.len() > 4 && line.len() <= MAX_BOUNDARY && line.starts_with(b"--") && line.iter().all(token) && !line.starts_with(b"-----BEGIN"))
-        .then(|| line.to_vec())
+    (line.len() > 4 && line.len() <= MAX_BOUNDARY && line.iter().all(token) && !line.starts_with(b"-----BEGIN")).then(|| line.to_vec())
 }
 
 /// A quoted parameter of a part's head.

@@ -21,6 +21,8 @@ struct Row {
     stride: usize,
 }
 
+/// Bytes in which marks are collected before they are looked at.
+const BLOCK: usize = 512;
 /// Rows that begin this close together are of one text.
 const SAME_PLACE: usize = 64;
 /// So many rows are remembered that may be the same as the next.
@@ -74,25 +76,37 @@ fn rows(bytes: &[u8]) -> Vec<Row> {
     // The last places of each mark, newest first. A piece may hold marks itself, so the newest is not always the one before.
     let mut places = [[usize::MAX / 2; 3]; MARKS.len()];
     let mut rows: Vec<Row> = Vec::new();
-    let mut before = 0;
-    for (at, byte) in bytes.iter().enumerate() {
-        let mark = usize::from(INDEX[usize::from(*byte)]);
-        let same = std::mem::replace(&mut before, *byte) == *byte;
-        let Some(recent) = places.get_mut(mark) else { continue };
-        // Rulers and indents are no pieces. The farthest mark first: it is the one that chance does not put there. All three places at once, so
-        // that there is one branch, which is hardly ever taken.
-        let most = if mark == 0 { MAX_STRIDE + 2 } else { MAX_INLINE + 3 };
-        let far = |place: usize| {
-            let stride = at.wrapping_sub(place);
-            let back = |n: usize| bytes[at.saturating_sub(stride.saturating_mul(n))] == *byte;
-            (stride.wrapping_sub(2) <= most - 2) & back(MIN_STEPS - 1) & back(MIN_STEPS - 2) & back(2)
-        };
-        if !same & (far(recent[0]) | far(recent[1]) | far(recent[2])) {
-            for place in recent.iter().filter(|p| far(**p)) {
-                step(bytes, &mut rows, at, at - place);
-            }
+    let mut found = [0_u16; BLOCK];
+    for (base, block) in (0..).step_by(BLOCK).zip(bytes.chunks(BLOCK)) {
+        // Where marks are, without a branch that text makes unpredictable.
+        let mut count = 0;
+        for (i, byte) in (0..).zip(block) {
+            found[count] = i;
+            count += usize::from(INDEX[usize::from(*byte)] != u8::MAX);
         }
-        *recent = [at, recent[0], recent[1]];
+        for at in found[..count].iter().map(|i| base + usize::from(*i)) {
+            let byte = bytes[at];
+            let mark = usize::from(INDEX[usize::from(byte)]);
+            let Some(recent) = places.get_mut(mark) else { continue };
+            let most = if mark == 0 { MAX_STRIDE + 2 } else { MAX_INLINE + 3 };
+            // The farthest mark first: it is the one that chance does not put there. All places at once, so that there is one branch, which is
+            // hardly ever taken.
+            let far = |place: usize| {
+                let stride = at.wrapping_sub(place);
+                let near = stride.wrapping_sub(2) <= most - 2;
+                let step = if near { stride } else { 0 };
+                let back = |n: usize| bytes[at.saturating_sub(step * n)] == byte;
+                near & back(MIN_STEPS - 1) & back(MIN_STEPS - 2) & back(2)
+            };
+            // Rulers and indents are no pieces.
+            let same = bytes[at.saturating_sub(1)] == byte;
+            if !same & (far(recent[0]) | far(recent[1]) | far(recent[2])) {
+                for place in recent.iter().filter(|p| far(**p)) {
+                    step(bytes, &mut rows, at, at - place);
+                }
+            }
+            *recent = [at, recent[0], recent[1]];
+        }
     }
     // By their beginning; of those side by side the longest separator first: others see parts of it.
     rows.sort_by_key(|r| (r.first / SAME_PLACE, std::cmp::Reverse((r.separator, r.last))));
