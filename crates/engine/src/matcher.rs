@@ -1,5 +1,6 @@
 //! Detectors compiled: a prefilter over all anchors, then each hit confirmed by its detector's own pattern.
 
+mod assigned;
 mod boundary;
 mod checks;
 mod opening;
@@ -176,7 +177,7 @@ impl Matcher {
             }
             true
         });
-        if complete && let Some(field) = &view.field {
+        if complete && let Some(field) = view.name() {
             self.by_field(view, field, budget, &mut found.matches);
         }
         found.words = complete.then_some(words);
@@ -192,22 +193,24 @@ impl Matcher {
         if view.bytes.len() > 4096 {
             return;
         }
-        for rule in self.named_by(field) {
+        for (rule, at) in self.named_by(field) {
             if !pay(budget, 16 + view.bytes.len() as u64 / 8, 0) {
                 return;
             }
-            if let Some((span, confidence)) = self.rules[rule].in_field(view) {
+            if let Some((span, confidence)) = self.rules[rule].in_field(view, field, &at) {
                 found.push(Match { rule, span, confidence });
             }
         }
     }
 
-    /// The detectors that a key's words call for.
-    fn named_by(&self, field: &str) -> Vec<usize> {
-        let mut seen = Vec::new();
-        self.prefilter.each(field.as_bytes(), |_, target| {
-            if target.disguise.is_none() && !seen.contains(&target.rule) && self.rules[target.rule].by_context() {
-                seen.push(target.rule);
+    /// The detectors that a key's words call for, and where those stand.
+    fn named_by(&self, field: &str) -> Vec<(usize, Range<usize>)> {
+        let mut seen: Vec<(usize, Range<usize>)> = Vec::new();
+        self.prefilter.each(field.as_bytes(), |at, target| {
+            let rule = &self.rules[target.rule];
+            let known = seen.iter().any(|(r, _)| *r == target.rule);
+            if target.disguise.is_none() && ((rule.by_context() && !known) || rule.by_name()) {
+                seen.push((target.rule, at));
             }
             true
         });

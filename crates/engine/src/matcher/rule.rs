@@ -7,10 +7,10 @@ use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, util::syntax};
-use rules::{Boundary, Confidence, Detector};
+use rules::{Boundary, Confidence, Detector, Form};
 
 use super::opening::{Opening, Set};
-use super::{boundary, checks};
+use super::{assigned, boundary, checks};
 use crate::CompileError;
 use crate::layers::View;
 use crate::layers::disguise::{Disguise, rotated};
@@ -85,7 +85,8 @@ impl Rule {
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
         let long = detector.anchors.iter().all(|a| a.len() >= 6);
         let short = prefix && detector.anchors.iter().any(|a| a.len() <= 5 && a.bytes().all(|b| b.is_ascii_alphanumeric()));
-        let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
+        let by_name = detector.form != Form::Pattern;
+        let reach = if by_name { assigned::REACH } else { longest.unwrap_or(MAX_REACH).min(MAX_REACH) };
         Ok(Rule {
             detector,
             regex,
@@ -128,10 +129,19 @@ impl Rule {
         self.detector.anchors.is_empty()
     }
 
+    /// Whether a name tells, and there is no pattern.
+    pub(crate) fn by_name(&self) -> bool {
+        self.detector.form != Form::Pattern
+    }
+
     /// The bytes in which a match that belongs to an anchor at `at` lies.
     pub(crate) fn window(&self, at: &Range<usize>, len: usize) -> Range<usize> {
         if let Some(context) = self.detector.context.as_ref().filter(|_| self.by_context()) {
             return at.end..(at.end + context.within + self.reach).min(len);
+        }
+        if self.by_name() {
+            // Mostly no value follows, and no more than this is looked at.
+            return at.start..(at.end + 32).min(len);
         }
         let start = if self.prefix { at.start } else { at.start.saturating_sub(self.reach) };
         start..(at.start + self.reach).min(len)
@@ -166,6 +176,11 @@ impl Rule {
 
     /// Confirms an anchor at `at`; nothing before `from` is looked at again.
     pub(crate) fn confirm(&self, view: &View<'_>, at: &Range<usize>, from: usize) -> Option<Confirmed> {
+        if self.by_name() {
+            let span = assigned::find(self.detector.form, view, at)?;
+            let hit = self.passed(view.bytes.get(span.clone())?).then(|| (span.clone(), self.detector.confidence));
+            return Some((at.start..span.end, hit));
+        }
         let window = self.window(at, view.bytes.len());
         let mut start = window.start.max(from);
         while start < window.end {
@@ -189,8 +204,12 @@ impl Rule {
         None
     }
 
-    /// A match in a leaf whose key holds the context's word.
-    pub(crate) fn in_field(&self, view: &View<'_>) -> Option<(Range<usize>, Confidence)> {
+    /// A match in a leaf whose key holds the context's word, at `word`.
+    pub(crate) fn in_field(&self, view: &View<'_>, field: &str, word: &Range<usize>) -> Option<(Range<usize>, Confidence)> {
+        if self.by_name() {
+            let span = assigned::in_field(self.detector.form, view, field, word)?;
+            return self.passed(view.bytes.get(span.clone())?).then(|| (span, self.detector.confidence));
+        }
         let mut start = 0;
         for _ in 0..8 {
             let captures = self.search(view, start..view.bytes.len(), false)?;
@@ -222,15 +241,20 @@ impl Rule {
         if cut || chance || !((left && right) || waived) || secret.is_empty() || !self.in_context(view, whole.start) {
             return None;
         }
-        let passed = self.detector.checks.iter().all(|c| checks::holds(c, secret));
+        let passed = self.passed(secret);
         let confidence = if left && right { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
         passed.then_some((span, confidence))
+    }
+
+    /// The checks of the detector, and that not all the world knows the value.
+    fn passed(&self, secret: &[u8]) -> bool {
+        self.detector.checks.iter().all(|c| checks::holds(c, secret)) && !rules::documented::is_public(secret)
     }
 
     /// Whether a word of the context stands near; anchors found by the context need no second look.
     fn in_context(&self, view: &View<'_>, start: usize) -> bool {
         let Some(context) = self.detector.context.as_ref().filter(|_| !self.by_context()) else { return true };
-        let field = view.field.as_deref().unwrap_or_default();
+        let field = view.name().unwrap_or_default();
         let near = view.bytes[start.saturating_sub(context.within)..start].to_ascii_lowercase();
         context.keywords.iter().any(|k| field.contains(k.as_str()) || memchr::memmem::find(&near, k.as_bytes()).is_some())
     }
