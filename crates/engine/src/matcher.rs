@@ -17,7 +17,7 @@ use crate::layers::disguise::Disguise;
 use crate::layers::{Budget, View};
 use opening::Set;
 use prefilter::{Prefilter, Word};
-use rule::Rule;
+use rule::{Hit, Rule};
 
 /// Shorter words stand in disguise by chance.
 const MIN_DISGUISED: usize = 4;
@@ -40,9 +40,17 @@ pub(crate) struct Match {
     /// Index of the detector.
     pub(crate) rule: usize,
     /// The secret's bytes in the view.
+    pub(crate) secret: Range<usize>,
+    /// What is reported of the view: the secret, or what must go with it.
     pub(crate) span: Range<usize>,
     /// How sure.
     pub(crate) confidence: Confidence,
+}
+
+impl Match {
+    fn new(rule: usize, Hit { secret, span, confidence }: Hit) -> Match {
+        Match { rule, secret, span, confidence }
+    }
 }
 
 /// What one anchor of one detector costs on a sample.
@@ -169,10 +177,10 @@ impl Matcher {
             }
             if let Some((whole, hit)) = rule.confirm(view, &at, from) {
                 // A match that was refused may hide a true one that begins inside it.
-                if let Some((span, confidence)) = hit {
+                if let Some(hit) = hit {
                     next.retain(|(r, _)| *r != target.rule);
                     next.push((target.rule, whole.end));
-                    found.matches.push(Match { rule: target.rule, span, confidence });
+                    found.matches.push(Match::new(target.rule, hit));
                 }
             }
             true
@@ -197,9 +205,7 @@ impl Matcher {
             if !pay(budget, 16 + view.bytes.len() as u64 / 8, 0) {
                 return;
             }
-            if let Some((span, confidence)) = self.rules[rule].in_field(view, field, &at) {
-                found.push(Match { rule, span, confidence });
-            }
+            found.extend(self.rules[rule].in_field(view, field, &at).map(|hit| Match::new(rule, hit)));
         }
     }
 
@@ -227,13 +233,13 @@ impl Matcher {
         let generic = |m: &Match| self.rules[m.rule].detector.provider == "generic";
         found.sort_by(|a, b| {
             let surer = b.confidence.cmp(&a.confidence).then(generic(a).cmp(&generic(b)));
-            surer.then(b.span.len().cmp(&a.span.len())).then(a.rule.cmp(&b.rule))
+            surer.then(b.secret.len().cmp(&a.secret.len())).then(a.rule.cmp(&b.rule))
         });
         let mut kept: Vec<Match> = Vec::new();
         for m in found {
             let inside = |k: &Match| {
-                (k.span.start <= m.span.start && m.span.end <= k.span.end)
-                    || (m.span.start < k.span.end && k.span.start < m.span.end && m.confidence < k.confidence)
+                (k.secret.start <= m.secret.start && m.secret.end <= k.secret.end)
+                    || (m.secret.start < k.secret.end && k.secret.start < m.secret.end && m.confidence < k.confidence)
             };
             if !kept.iter().any(inside) {
                 kept.push(m);

@@ -136,7 +136,8 @@ pub struct Detector {
     pub confidence: Confidence,
     /// How it recognises what it looks for.
     pub form: Form,
-    /// The pattern in `regex` syntax, ASCII and bytes mode, `(?x)` allowed. A group named `secret` narrows the span to itself.
+    /// The pattern in `regex` syntax, ASCII and bytes mode, `(?x)` allowed. A group named `secret` narrows
+    /// the match to what is judged and hashed; a group named `span` around it is what is reported and replaced.
     /// Empty for every other form.
     pub pattern: String,
     /// Literals of which one stands in every match, found without regard to case by the prefilter. At least three bytes each.

@@ -21,7 +21,17 @@ const MAX_REACH: usize = 64 << 10;
 const SIZE_LIMIT: usize = 16 << 20;
 
 /// A match of the whole pattern and, if it passed, the secret in it.
-type Confirmed = (Range<usize>, Option<(Range<usize>, Confidence)>);
+type Confirmed = (Range<usize>, Option<Hit>);
+
+/// A secret in a match.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    /// What is judged.
+    pub(crate) secret: Range<usize>,
+    /// What is reported: the secret, or more.
+    pub(crate) span: Range<usize>,
+    pub(crate) confidence: Confidence,
+}
 
 /// One detector, compiled.
 #[derive(Debug)]
@@ -30,6 +40,8 @@ pub(crate) struct Rule {
     regex: Regex,
     /// The group that is the secret.
     secret: usize,
+    /// The group that is reported.
+    span: usize,
     /// The longest match.
     reach: usize,
     /// Whether the longest match is bounded by the pattern.
@@ -66,7 +78,9 @@ impl Rule {
             .configure(Regex::config().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)).onepass_size_limit(Some(1 << 20)))
             .build(&detector.pattern)
             .map_err(|e| error(e.to_string()))?;
-        let secret = regex.group_info().to_index(regex_automata::PatternID::ZERO, "secret").unwrap_or(0);
+        let group = |name: &str| regex.group_info().to_index(regex_automata::PatternID::ZERO, name);
+        let secret = group("secret").unwrap_or(0);
+        let span = group("span").unwrap_or(secret);
         let hir = regex_syntax::ParserBuilder::new()
             .unicode(false)
             .utf8(false)
@@ -91,6 +105,7 @@ impl Rule {
             detector,
             regex,
             secret,
+            span,
             reach,
             bounded: longest.is_some_and(|l| l <= MAX_REACH),
             prefix,
@@ -178,8 +193,7 @@ impl Rule {
     pub(crate) fn confirm(&self, view: &View<'_>, at: &Range<usize>, from: usize) -> Option<Confirmed> {
         if self.by_name() {
             let span = assigned::find(self.detector.form, view, at)?;
-            let hit = self.passed(view.bytes.get(span.clone())?).then(|| (span.clone(), self.detector.confidence));
-            return Some((at.start..span.end, hit));
+            return Some((at.start..span.end, self.plain(view, span)));
         }
         let window = self.window(at, view.bytes.len());
         let mut start = window.start.max(from);
@@ -205,10 +219,10 @@ impl Rule {
     }
 
     /// A match in a leaf whose key holds the context's word, at `word`.
-    pub(crate) fn in_field(&self, view: &View<'_>, field: &str, word: &Range<usize>) -> Option<(Range<usize>, Confidence)> {
+    pub(crate) fn in_field(&self, view: &View<'_>, field: &str, word: &Range<usize>) -> Option<Hit> {
         if self.by_name() {
             let span = assigned::in_field(self.detector.form, view, field, word)?;
-            return self.passed(view.bytes.get(span.clone())?).then(|| (span, self.detector.confidence));
+            return self.plain(view, span);
         }
         let mut start = 0;
         for _ in 0..8 {
@@ -226,15 +240,16 @@ impl Rule {
     }
 
     /// Boundaries, context and checks.
-    fn judge(&self, view: &View<'_>, captures: &Captures, whole: &Range<usize>) -> Option<(Range<usize>, Confidence)> {
-        let span = captures.get_group(self.secret).map_or_else(|| whole.clone(), |m| m.range());
+    fn judge(&self, view: &View<'_>, captures: &Captures, whole: &Range<usize>) -> Option<Hit> {
+        let group = |index| captures.get_group(index).map_or_else(|| whole.clone(), |m| m.range());
+        let (range, span) = (group(self.secret), group(self.span));
         let full = self.bounded && whole.len() >= self.reach;
         let judged = self.detector.boundary;
         let left = judged == Boundary::None || boundary::left(view.bytes, whole.start);
         let right = judged != Boundary::Token || boundary::right(view.bytes, whole.end, full);
         // Glued to more on its right, an unmistakable beginning is still one; on its left, if it is long or a checksum tells.
         let waived = self.unmistakable && (left || self.long || self.detector.confidence == Confidence::Certain);
-        let secret = view.bytes.get(span.clone())?;
+        let secret = view.bytes.get(range.clone())?;
         // What stands before a clipped window is not known here; the window before it knew.
         let cut = view.clipped && whole.start == 0 && self.detector.boundary != Boundary::None;
         let chance = self.short && boundary::in_blob(view.bytes, whole);
@@ -243,7 +258,13 @@ impl Rule {
         }
         let passed = self.passed(secret);
         let confidence = if left && right { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
-        passed.then_some((span, confidence))
+        passed.then_some(Hit { secret: range, span, confidence })
+    }
+
+    /// A secret that a name announces.
+    fn plain(&self, view: &View<'_>, secret: Range<usize>) -> Option<Hit> {
+        let passed = self.passed(view.bytes.get(secret.clone())?);
+        passed.then(|| Hit { span: secret.clone(), secret, confidence: self.detector.confidence })
     }
 
     /// The checks of the detector, and that not all the world knows the value.

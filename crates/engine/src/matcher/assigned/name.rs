@@ -11,15 +11,17 @@ const ABOUT: &str = "\
     generation generator handler header help hint host icon id identifier ids index issuer kind label \
     last len length level lifetime limit link location manager max message method min mode name \
     namespace names offset page path pattern placeholder policy prefix prompt provider ref reference \
-    regex required resource rotation scope scopes size state status store suffix time type uri url title \
+    regex required resource rotation scope scopes signature size state status store suffix time type uri url title \
     ttl types updated usage used user username valid validator validity var variable verifier verify \
     version vault hash hashes";
 
-/// What stands before the credential's word in names of what is handed around openly: cursors, locks, ids of requests, public halves.
+/// What stands before the word of a token that is handed around openly: cursors, locks, names of requests, what browsers are given.
 const OPEN: &str = "\
-    cancel cancellation change continuation csrf cursor encrypted end hashed idempotency input lock max \
-    min next num output page paging pagination prev previous pub public publishable request resume \
-    scroll sync total update xsrf";
+    action cancel cancellation change client continuation csrf cursor end idempotency input lock max min next num output page paging \
+    pagination prev previous request resume scroll start starting sync total unit update xsrf";
+
+/// What stands before any credential's word where the value is another one's: its public half, its hash, its ciphertext.
+const OTHER: &str = "encrypted hashed pub public publishable";
 
 /// Names of headers that log in are no leak; these words are in no such name.
 const NO_LOGIN: [&str; 3] = ["secret", "passw", "passphrase"];
@@ -37,8 +39,11 @@ pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
     }
     let among = |list: &str, word: &[u8]| list.split(' ').any(|w| w.as_bytes() == word);
     let before = words(name.get(..word.start).unwrap_or_default());
-    !rest.any(|w| among(ABOUT, &w))
-        && !before.iter().any(|w| among(OPEN, w) || OPEN.split(' ').any(|o| o.len() >= 4 && w.ends_with(o.as_bytes())))
+    // A key of JSON has lost its capitals: `clientrequesttoken`.
+    let open = |w: &Vec<u8>| among(OPEN, w) || OPEN.split(' ').any(|o| o.len() >= 4 && w.ends_with(o.as_bytes()));
+    let token = name.get(word.clone()).is_some_and(|w| w.eq_ignore_ascii_case(b"token"));
+    let handed_around = token && before.iter().rev().take(2).any(open);
+    !handed_around && !rest.any(|w| among(ABOUT, &w)) && !before.iter().any(|w| among(OTHER, w))
 }
 
 /// Whether a header of this name carries what nobody logs in with.
@@ -89,6 +94,7 @@ mod tests {
             ("secret_key_base", "secret"),
             ("passwords", "password"),
             ("APIKey", "apikey"),
+            ("change_password", "password"),
         ] {
             assert!(says(name, word), "{name}");
         }
@@ -99,6 +105,7 @@ mod tests {
         for (name, word) in [
             ("NextToken", "token"),
             ("nextPageToken", "token"),
+            ("clientrequesttoken", "token"),
             ("PasswordLastUsed", "password"),
             ("secretArn", "secret"),
             ("AWSAccessKeyId", "accesskey"),

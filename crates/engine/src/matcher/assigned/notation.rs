@@ -203,7 +203,7 @@ fn bare(bytes: &[u8], at: usize) -> Option<Range<usize>> {
             _ => break,
         }
     }
-    (!value.is_empty() && !value.starts_with(b"-")).then(|| at..at + value.len())
+    (!matches!(value.first(), None | Some(b'-' | b')' | b']' | b'}' | b','))).then(|| at..at + value.len())
 }
 
 /// The run of graphic bytes of a class at `at`.

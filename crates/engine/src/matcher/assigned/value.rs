@@ -19,6 +19,11 @@ const CHOSEN: f32 = 4.4;
 /// Whether `value` is no reference, expression, name, hash of a password or placeholder, and surprises enough.
 pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
     let least = LEAST[usize::from(form != Form::Password)];
+    if value.contains(&b'\\') {
+        // Escapes look like chance; what they stand for is seen where they are undone.
+        let rest = unescaped(value);
+        return rest.len() >= least && is_secret(form, &rest);
+    }
     if !(least..=MOST).contains(&value.len()) || !value.iter().all(u8::is_ascii_graphic) || refers(value) || checks::placeholder(value) {
         return false;
     }
@@ -34,10 +39,29 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
         return value.len() >= 16 && bits(value) >= HEX;
     }
     let surprise = bits(value);
+    let letters = value.iter().filter(|b| b.is_ascii_alphanumeric()).count();
     match form {
-        Form::Password => surprise >= OPAQUE - 0.4 || (chosen(value) && surprise >= CHOSEN),
+        Form::Password => (surprise >= OPAQUE - 0.4 && letters >= 8) || (chosen(value) && surprise >= CHOSEN),
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
+}
+
+/// The value without its backslash escapes.
+fn unescaped(value: &[u8]) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        at += match (byte, value.get(at + 1)) {
+            (b'\\', Some(b'x')) => 4,
+            (b'\\', Some(b'u')) => 6,
+            (b'\\', _) => 2,
+            _ => {
+                rest.push(*byte);
+                1
+            }
+        };
+    }
+    rest
 }
 
 /// Small letters and capitals that are no mere beginnings of words.
@@ -58,7 +82,7 @@ fn refers(value: &[u8]) -> bool {
         b"$(", b"${", b"$argon2", b"$pbkdf2", b"$2a$", b"$2b$", b"$2y$", b"$scrypt", b"$1$", b"$5$", b"$6$", b"$y$", b"{SSHA", b"pbkdf2",
         b"arn:", b"urn:", b"data:", b"env:", b"/", b"./", b"../", b"~/", b"%(",
     ];
-    const HOLDS: [&[u8]; 22] = [
+    const HOLDS: [&[u8]; 23] = [
         b"://",
         b"{{",
         b"${",
@@ -79,6 +103,7 @@ fn refers(value: &[u8]) -> bool {
         b"ENC(",
         b"{cipher}",
         b"$ANSIBLE_VAULT",
+        b"aws4_request",
         b"=20",
         b"=3D",
     ];
