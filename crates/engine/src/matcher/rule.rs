@@ -38,6 +38,8 @@ pub(crate) struct Hit {
 pub(crate) struct Rule {
     pub(crate) detector: Arc<Detector>,
     regex: Regex,
+    /// The words of the context, in every style of names.
+    keywords: Vec<String>,
     /// The group that is the secret.
     secret: usize,
     /// The group that is reported.
@@ -58,6 +60,16 @@ pub(crate) struct Rule {
     long: bool,
     /// Whether it is so short that long base64 has it by chance.
     short: bool,
+}
+
+/// Words in the styles of environments, headers and code: `acme_token`, `acme-token`, `acmetoken`.
+fn styles(words: &[String]) -> Vec<String> {
+    let inner = |word: &&String| word.trim_matches(['_', '-']).contains(['_', '-']);
+    let others = words.iter().filter(inner).flat_map(|w| ["_", "-", ""].map(|s| w.replace(['_', '-'], s)));
+    let mut all: Vec<String> = words.iter().cloned().chain(others.filter(|w| w.len() >= 8)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn opening(pattern: &str) -> Result<Opening, String> {
@@ -99,11 +111,13 @@ impl Rule {
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
         let long = detector.anchors.iter().all(|a| a.len() >= 6);
         let short = prefix && detector.anchors.iter().any(|a| a.len() <= 5 && a.bytes().all(|b| b.is_ascii_alphanumeric()));
+        let keywords = detector.context.iter().flat_map(|c| styles(&c.keywords)).collect();
         let by_name = detector.form != Form::Pattern;
         let reach = if by_name { assigned::REACH } else { longest.unwrap_or(MAX_REACH).min(MAX_REACH) };
         Ok(Rule {
             detector,
             regex,
+            keywords,
             secret,
             span,
             reach,
@@ -119,9 +133,8 @@ impl Rule {
 
     /// What the prefilter looks for: the anchors, or without any the context's words.
     pub(crate) fn anchors(&self) -> impl Iterator<Item = &str> {
-        let words = self.detector.context.iter().flat_map(|c| c.keywords.iter());
-        let from_context = self.detector.anchors.is_empty();
-        self.detector.anchors.iter().chain(words.filter(move |_| from_context)).map(String::as_str)
+        let words = if self.detector.anchors.is_empty() { &self.keywords } else { &self.detector.anchors };
+        words.iter().map(String::as_str)
     }
 
     /// Whether the anchors count only as they are written.
@@ -277,6 +290,6 @@ impl Rule {
         let Some(context) = self.detector.context.as_ref().filter(|_| !self.by_context()) else { return true };
         let field = view.name().unwrap_or_default();
         let near = view.bytes[start.saturating_sub(context.within)..start].to_ascii_lowercase();
-        context.keywords.iter().any(|k| field.contains(k.as_str()) || memchr::memmem::find(&near, k.as_bytes()).is_some())
+        self.keywords.iter().any(|k| field.contains(k.as_str()) || memchr::memmem::find(&near, k.as_bytes()).is_some())
     }
 }

@@ -140,6 +140,8 @@ fn tagged(bytes: &[u8], at: usize) -> Option<Range<usize>> {
 
 /// Behind a type between the name's colon and its value: `: &str = "value"`.
 fn typed(bytes: &[u8], at: usize) -> usize {
+    // A reference, as markup writes it.
+    let at = if bytes.get(at..).is_some_and(|b| b.starts_with(b"&amp;")) { at + 5 } else { at };
     let rest = bytes.get(at..bytes.len().min(at + 40)).unwrap_or_default();
     let type_like =
         |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'&' | b'<' | b'>' | b'[' | b']' | b':' | b'|' | b'.' | b' ' | b'?');
