@@ -62,6 +62,10 @@ pub(crate) struct Rule {
     short: bool,
 }
 
+fn parse(pattern: &str) -> Result<regex_syntax::hir::Hir, String> {
+    regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(|e| e.to_string())
+}
+
 /// Words in the styles of environments, headers and code: `acme_token`, `acme-token`, `acmetoken`.
 fn styles(words: &[String]) -> Vec<String> {
     let inner = |word: &&String| word.trim_matches(['_', '-']).contains(['_', '-']);
@@ -93,19 +97,18 @@ impl Rule {
         let group = |name: &str| regex.group_info().to_index(regex_automata::PatternID::ZERO, name);
         let secret = group("secret").unwrap_or(0);
         let span = group("span").unwrap_or(secret);
-        let hir = regex_syntax::ParserBuilder::new()
-            .unicode(false)
-            .utf8(false)
-            .build()
-            .parse(&detector.pattern)
-            .map_err(|e| error(e.to_string()))?;
+        let hir = parse(&detector.pattern).map_err(error)?;
         let longest = hir.properties().maximum_len();
-        let prefixes = regex_syntax::hir::literal::Extractor::new().limit_total(500).extract(&hir);
+        // In both cases the first literals are too many to be listed, and anchors are compared without regard to case anyway.
+        let cased = detector.pattern.replace("(?i:", "(?:").replace("(?i)", "");
+        let folded = cased != detector.pattern;
+        let first = if folded { parse(&cased).unwrap_or_else(|_| hir.clone()) } else { hir.clone() };
+        let prefixes = regex_syntax::hir::literal::Extractor::new().limit_total(500).extract(&first);
         let begins =
             |literal: &[u8]| detector.anchors.iter().any(|a| literal.get(..a.len()).is_some_and(|l| l.eq_ignore_ascii_case(a.as_bytes())));
         let prefix = prefixes.literals().is_some_and(|all| !all.is_empty() && all.iter().all(|l| begins(l.as_bytes())));
         let as_written = |literal: &[u8]| detector.anchors.iter().any(|a| literal.starts_with(a.as_bytes()));
-        let exact = prefix && prefixes.literals().is_some_and(|all| all.iter().all(|l| as_written(l.as_bytes())));
+        let exact = prefix && !folded && prefixes.literals().is_some_and(|all| all.iter().all(|l| as_written(l.as_bytes())));
         let opening = if prefix { opening(&detector.pattern).map_err(error)? } else { Opening::default() };
         let own = |anchor: &String| anchor.len() >= 4 && anchor.bytes().any(|b| !b.is_ascii_alphanumeric());
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
