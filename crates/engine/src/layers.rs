@@ -31,7 +31,7 @@ use std::ops::ControlFlow;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Gap, Kind, LayerId};
+use crate::{Gap, Kind, LayerId, Location};
 
 /// How offsets in peeled bytes map to offsets in the view they came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +70,17 @@ pub(crate) struct View<'a> {
     pub(crate) clipped: bool,
     /// Whether it is known that no word that detectors look for stands in it.
     pub(crate) quiet: bool,
+}
+
+impl View<'_> {
+    /// What names these bytes: the nearest enclosing key, or the header whose value they are.
+    pub(crate) fn name(&self) -> Option<&str> {
+        let header = match self.kind.map(|k| &k.location) {
+            Some(Location::Header(name) | Location::Trailer(name)) => Some(&**name),
+            _ => None,
+        };
+        self.field.as_deref().or(header)
+    }
 }
 
 /// What one layer or leaf holds.

@@ -1,5 +1,6 @@
 //! Detectors compiled: a prefilter over all anchors, then each hit confirmed by its detector's own pattern.
 
+mod assigned;
 mod boundary;
 mod checks;
 mod opening;
@@ -16,7 +17,7 @@ use crate::layers::disguise::Disguise;
 use crate::layers::{Budget, View};
 use opening::Set;
 use prefilter::{Prefilter, Word};
-use rule::Rule;
+use rule::{Hit, Rule};
 
 /// Shorter words stand in disguise by chance.
 const MIN_DISGUISED: usize = 4;
@@ -39,9 +40,17 @@ pub(crate) struct Match {
     /// Index of the detector.
     pub(crate) rule: usize,
     /// The secret's bytes in the view.
+    pub(crate) secret: Range<usize>,
+    /// What is reported of the view: the secret, or what must go with it.
     pub(crate) span: Range<usize>,
     /// How sure.
     pub(crate) confidence: Confidence,
+}
+
+impl Match {
+    fn new(rule: usize, Hit { secret, span, confidence }: Hit) -> Match {
+        Match { rule, secret, span, confidence }
+    }
 }
 
 /// What one anchor of one detector costs on a sample.
@@ -168,15 +177,15 @@ impl Matcher {
             }
             if let Some((whole, hit)) = rule.confirm(view, &at, from) {
                 // A match that was refused may hide a true one that begins inside it.
-                if let Some((span, confidence)) = hit {
+                if let Some(hit) = hit {
                     next.retain(|(r, _)| *r != target.rule);
                     next.push((target.rule, whole.end));
-                    found.matches.push(Match { rule: target.rule, span, confidence });
+                    found.matches.push(Match::new(target.rule, hit));
                 }
             }
             true
         });
-        if complete && let Some(field) = &view.field {
+        if complete && let Some(field) = view.name() {
             self.by_field(view, field, budget, &mut found.matches);
         }
         found.words = complete.then_some(words);
@@ -192,22 +201,22 @@ impl Matcher {
         if view.bytes.len() > 4096 {
             return;
         }
-        for rule in self.named_by(field) {
+        for (rule, at) in self.named_by(field) {
             if !pay(budget, 16 + view.bytes.len() as u64 / 8, 0) {
                 return;
             }
-            if let Some((span, confidence)) = self.rules[rule].in_field(view) {
-                found.push(Match { rule, span, confidence });
-            }
+            found.extend(self.rules[rule].in_field(view, field, &at).map(|hit| Match::new(rule, hit)));
         }
     }
 
-    /// The detectors that a key's words call for.
-    fn named_by(&self, field: &str) -> Vec<usize> {
-        let mut seen = Vec::new();
-        self.prefilter.each(field.as_bytes(), |_, target| {
-            if target.disguise.is_none() && !seen.contains(&target.rule) && self.rules[target.rule].by_context() {
-                seen.push(target.rule);
+    /// The detectors that a key's words call for, and where those stand.
+    fn named_by(&self, field: &str) -> Vec<(usize, Range<usize>)> {
+        let mut seen: Vec<(usize, Range<usize>)> = Vec::new();
+        self.prefilter.each(field.as_bytes(), |at, target| {
+            let rule = &self.rules[target.rule];
+            let known = seen.iter().any(|(r, _)| *r == target.rule);
+            if target.disguise.is_none() && ((rule.by_context() && !known) || rule.by_name()) {
+                seen.push((target.rule, at));
             }
             true
         });
@@ -224,13 +233,13 @@ impl Matcher {
         let generic = |m: &Match| self.rules[m.rule].detector.provider == "generic";
         found.sort_by(|a, b| {
             let surer = b.confidence.cmp(&a.confidence).then(generic(a).cmp(&generic(b)));
-            surer.then(b.span.len().cmp(&a.span.len())).then(a.rule.cmp(&b.rule))
+            surer.then(b.secret.len().cmp(&a.secret.len())).then(a.rule.cmp(&b.rule))
         });
         let mut kept: Vec<Match> = Vec::new();
         for m in found {
             let inside = |k: &Match| {
-                (k.span.start <= m.span.start && m.span.end <= k.span.end)
-                    || (m.span.start < k.span.end && k.span.start < m.span.end && m.confidence < k.confidence)
+                (k.secret.start <= m.secret.start && m.secret.end <= k.secret.end)
+                    || (m.secret.start < k.secret.end && k.secret.start < m.secret.end && m.confidence < k.confidence)
             };
             if !kept.iter().any(inside) {
                 kept.push(m);

@@ -118,7 +118,7 @@ impl Scanner<'_> {
                 span: at.start as u64..at.end as u64,
                 trail: Path::trail(path),
                 field: view.field.clone(),
-                fingerprint: self.fingerprint(&view.bytes[m.span.clone()]),
+                fingerprint: self.fingerprint(&view.bytes[m.secret.clone()]),
             };
             found.add(finding);
         }

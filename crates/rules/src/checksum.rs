@@ -36,10 +36,11 @@ pub fn grafana(secret: &[u8]) -> bool {
     format!("{:08x}", crc32fast::hash(key)).as_bytes() == sum
 }
 
-/// Whether a JSON Web Token is not the one of documentation: the claims of jwt.io and RFC 7519 §3.1 stand for nobody.
+/// Whether a JSON Web Token is not one of documentation: the claims of jwt.io, RFC 7519 §3.1 and the README of PyJWT stand for nobody.
 pub fn jwt_undocumented(secret: &[u8]) -> bool {
-    // `{"sub":"1234567890","name":"John Doe"` and `{"iss":"joe",\r\n "exp":1300819380`.
-    const DOCUMENTED: [&[u8]; 2] = [b"eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9l", b"eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODA"];
+    // `{"sub":"1234567890","name":"John Doe"`, `{"iss":"joe",\r\n "exp":1300819380` and `{"some":"payload"}`.
+    const DOCUMENTED: [&[u8]; 3] =
+        [b"eyJzdWIiOiIxMjM0NTY3ODkwIiwibmFtZSI6IkpvaG4gRG9l", b"eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODA", b"eyJzb21lIjoicGF5bG9hZCJ9"];
     let Some(claims) = secret.split(|b| *b == b'.').nth(1) else { return false };
     !DOCUMENTED.iter().any(|d| claims.starts_with(d))
 }

@@ -108,6 +108,19 @@ pub struct Home {
     pub places: Vec<Place>,
 }
 
+/// How a detector recognises what it looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Form {
+    /// By its pattern.
+    #[default]
+    Pattern,
+    /// A value that people choose, after a name that holds one of the anchors, in whatever notation; there is no pattern.
+    Password,
+    /// The same for values that machines choose.
+    Secret,
+}
+
 /// One thing to look for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detector {
@@ -121,7 +134,11 @@ pub struct Detector {
     pub reference: String,
     /// How sure a match is.
     pub confidence: Confidence,
-    /// The pattern in `regex` syntax, ASCII and bytes mode, `(?x)` allowed. A group named `secret` narrows the span to itself.
+    /// How it recognises what it looks for.
+    pub form: Form,
+    /// The pattern in `regex` syntax, ASCII and bytes mode, `(?x)` allowed. A group named `secret` narrows
+    /// the match to what is judged and hashed; a group named `span` around it is what is reported and replaced.
+    /// Empty for every other form.
     pub pattern: String,
     /// Literals of which one stands in every match, found without regard to case by the prefilter. At least three bytes each.
     pub anchors: Vec<String>,

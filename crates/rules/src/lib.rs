@@ -10,8 +10,9 @@
 mod builtin;
 pub mod checksum;
 mod detector;
+pub mod documented;
 mod parse;
 mod template;
 
-pub use detector::{Boundary, Check, Confidence, Context, Detector, Home, Place};
+pub use detector::{Boundary, Check, Confidence, Context, Detector, Form, Home, Place};
 pub use parse::{RuleError, RuleSet};

@@ -151,10 +151,21 @@ pub(super) fn stretches(source: &[u8], from: usize, escapes: Escapes, mut each: 
                 break;
             }
         }
+        // Not where the stretch is itself in quotes, and the quote closes it.
+        if start.checked_sub(1).is_none_or(|before| source.get(before) != source.get(end)) {
+            end += quotation(source.get(end..).unwrap_or_default());
+        }
         each(Stretch { range: start..end, strong })?;
         floor = end.max(first + 1);
     }
     ControlFlow::Continue(())
+}
+
+/// How long the text in quotes at the beginning is, quotes included: the value of what stands before it. At most a line.
+fn quotation(rest: &[u8]) -> usize {
+    let Some((quote @ (b'"' | b'\''), text)) = rest.split_first() else { return 0 };
+    let ends = text.iter().take(GAP).position(|b| b == quote || matches!(b, b'\r' | b'\n'));
+    ends.filter(|at| text.get(*at) == Some(quote)).map_or(0, |at| at + 2)
 }
 
 /// The value of a hexadecimal digit.

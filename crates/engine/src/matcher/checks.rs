@@ -32,7 +32,7 @@ fn jwt(token: &[u8]) -> bool {
 }
 
 /// Whether the value is two or more words and numbers with separators between them: `projects/12345/secrets/db-password`.
-fn words(secret: &[u8]) -> bool {
+pub(crate) fn words(secret: &[u8]) -> bool {
     let pieces = || secret.split(|b| !b.is_ascii_alphanumeric()).filter(|p| !p.is_empty());
     let word = |piece: &[u8]| {
         let rest = piece.get(1..).unwrap_or_default();
@@ -44,7 +44,7 @@ fn words(secret: &[u8]) -> bool {
 }
 
 /// What documentation writes instead of a secret.
-fn placeholder(secret: &[u8]) -> bool {
+pub(crate) fn placeholder(secret: &[u8]) -> bool {
     const WORDS: [&str; 22] = [
         "example",
         "placeholder",

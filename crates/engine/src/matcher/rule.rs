@@ -7,10 +7,10 @@ use regex_automata::meta::Regex;
 use regex_automata::nfa::thompson::NFA;
 use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, util::syntax};
-use rules::{Boundary, Confidence, Detector};
+use rules::{Boundary, Confidence, Detector, Form};
 
 use super::opening::{Opening, Set};
-use super::{boundary, checks};
+use super::{assigned, boundary, checks};
 use crate::CompileError;
 use crate::layers::View;
 use crate::layers::disguise::{Disguise, rotated};
@@ -21,15 +21,29 @@ const MAX_REACH: usize = 64 << 10;
 const SIZE_LIMIT: usize = 16 << 20;
 
 /// A match of the whole pattern and, if it passed, the secret in it.
-type Confirmed = (Range<usize>, Option<(Range<usize>, Confidence)>);
+type Confirmed = (Range<usize>, Option<Hit>);
+
+/// A secret in a match.
+#[derive(Debug, Clone)]
+pub(crate) struct Hit {
+    /// What is judged.
+    pub(crate) secret: Range<usize>,
+    /// What is reported: the secret, or more.
+    pub(crate) span: Range<usize>,
+    pub(crate) confidence: Confidence,
+}
 
 /// One detector, compiled.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) detector: Arc<Detector>,
     regex: Regex,
+    /// The words of the context, in every style of names.
+    keywords: Vec<String>,
     /// The group that is the secret.
     secret: usize,
+    /// The group that is reported.
+    span: usize,
     /// The longest match.
     reach: usize,
     /// Whether the longest match is bounded by the pattern.
@@ -46,6 +60,20 @@ pub(crate) struct Rule {
     long: bool,
     /// Whether it is so short that long base64 has it by chance.
     short: bool,
+}
+
+fn parse(pattern: &str) -> Result<regex_syntax::hir::Hir, String> {
+    regex_syntax::ParserBuilder::new().unicode(false).utf8(false).build().parse(pattern).map_err(|e| e.to_string())
+}
+
+/// Words in the styles of environments, headers and code: `acme_token`, `acme-token`, `acmetoken`.
+fn styles(words: &[String]) -> Vec<String> {
+    let inner = |word: &&String| word.trim_matches(['_', '-']).contains(['_', '-']);
+    let others = words.iter().filter(inner).flat_map(|w| ["_", "-", ""].map(|s| w.replace(['_', '-'], s)));
+    let mut all: Vec<String> = words.iter().cloned().chain(others.filter(|w| w.len() >= 8)).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 fn opening(pattern: &str) -> Result<Opening, String> {
@@ -66,30 +94,35 @@ impl Rule {
             .configure(Regex::config().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)).onepass_size_limit(Some(1 << 20)))
             .build(&detector.pattern)
             .map_err(|e| error(e.to_string()))?;
-        let secret = regex.group_info().to_index(regex_automata::PatternID::ZERO, "secret").unwrap_or(0);
-        let hir = regex_syntax::ParserBuilder::new()
-            .unicode(false)
-            .utf8(false)
-            .build()
-            .parse(&detector.pattern)
-            .map_err(|e| error(e.to_string()))?;
+        let group = |name: &str| regex.group_info().to_index(regex_automata::PatternID::ZERO, name);
+        let secret = group("secret").unwrap_or(0);
+        let span = group("span").unwrap_or(secret);
+        let hir = parse(&detector.pattern).map_err(error)?;
         let longest = hir.properties().maximum_len();
-        let prefixes = regex_syntax::hir::literal::Extractor::new().limit_total(500).extract(&hir);
+        // In both cases the first literals are too many to be listed, and anchors are compared without regard to case anyway.
+        let cased = detector.pattern.replace("(?i:", "(?:").replace("(?i)", "");
+        let folded = cased != detector.pattern;
+        let first = if folded { parse(&cased).unwrap_or_else(|_| hir.clone()) } else { hir.clone() };
+        let prefixes = regex_syntax::hir::literal::Extractor::new().limit_total(500).extract(&first);
         let begins =
             |literal: &[u8]| detector.anchors.iter().any(|a| literal.get(..a.len()).is_some_and(|l| l.eq_ignore_ascii_case(a.as_bytes())));
         let prefix = prefixes.literals().is_some_and(|all| !all.is_empty() && all.iter().all(|l| begins(l.as_bytes())));
         let as_written = |literal: &[u8]| detector.anchors.iter().any(|a| literal.starts_with(a.as_bytes()));
-        let exact = prefix && prefixes.literals().is_some_and(|all| all.iter().all(|l| as_written(l.as_bytes())));
+        let exact = prefix && !folded && prefixes.literals().is_some_and(|all| all.iter().all(|l| as_written(l.as_bytes())));
         let opening = if prefix { opening(&detector.pattern).map_err(error)? } else { Opening::default() };
         let own = |anchor: &String| anchor.len() >= 4 && anchor.bytes().any(|b| !b.is_ascii_alphanumeric());
         let unmistakable = prefix && detector.confidence >= Confidence::High && detector.anchors.iter().all(own);
         let long = detector.anchors.iter().all(|a| a.len() >= 6);
         let short = prefix && detector.anchors.iter().any(|a| a.len() <= 5 && a.bytes().all(|b| b.is_ascii_alphanumeric()));
-        let reach = longest.unwrap_or(MAX_REACH).min(MAX_REACH);
+        let keywords = detector.context.iter().flat_map(|c| styles(&c.keywords)).collect();
+        let by_name = detector.form != Form::Pattern;
+        let reach = if by_name { assigned::REACH } else { longest.unwrap_or(MAX_REACH).min(MAX_REACH) };
         Ok(Rule {
             detector,
             regex,
+            keywords,
             secret,
+            span,
             reach,
             bounded: longest.is_some_and(|l| l <= MAX_REACH),
             prefix,
@@ -103,9 +136,8 @@ impl Rule {
 
     /// What the prefilter looks for: the anchors, or without any the context's words.
     pub(crate) fn anchors(&self) -> impl Iterator<Item = &str> {
-        let words = self.detector.context.iter().flat_map(|c| c.keywords.iter());
-        let from_context = self.detector.anchors.is_empty();
-        self.detector.anchors.iter().chain(words.filter(move |_| from_context)).map(String::as_str)
+        let words = if self.detector.anchors.is_empty() { &self.keywords } else { &self.detector.anchors };
+        words.iter().map(String::as_str)
     }
 
     /// Whether the anchors count only as they are written.
@@ -128,10 +160,19 @@ impl Rule {
         self.detector.anchors.is_empty()
     }
 
+    /// Whether a name tells, and there is no pattern.
+    pub(crate) fn by_name(&self) -> bool {
+        self.detector.form != Form::Pattern
+    }
+
     /// The bytes in which a match that belongs to an anchor at `at` lies.
     pub(crate) fn window(&self, at: &Range<usize>, len: usize) -> Range<usize> {
         if let Some(context) = self.detector.context.as_ref().filter(|_| self.by_context()) {
             return at.end..(at.end + context.within + self.reach).min(len);
+        }
+        if self.by_name() {
+            // Mostly no value follows, and no more than this is looked at.
+            return at.start..(at.end + 32).min(len);
         }
         let start = if self.prefix { at.start } else { at.start.saturating_sub(self.reach) };
         start..(at.start + self.reach).min(len)
@@ -166,6 +207,10 @@ impl Rule {
 
     /// Confirms an anchor at `at`; nothing before `from` is looked at again.
     pub(crate) fn confirm(&self, view: &View<'_>, at: &Range<usize>, from: usize) -> Option<Confirmed> {
+        if self.by_name() {
+            let span = assigned::find(self.detector.form, view, at)?;
+            return Some((at.start..span.end, self.plain(view, span)));
+        }
         let window = self.window(at, view.bytes.len());
         let mut start = window.start.max(from);
         while start < window.end {
@@ -189,8 +234,12 @@ impl Rule {
         None
     }
 
-    /// A match in a leaf whose key holds the context's word.
-    pub(crate) fn in_field(&self, view: &View<'_>) -> Option<(Range<usize>, Confidence)> {
+    /// A match in a leaf whose key holds the context's word, at `word`.
+    pub(crate) fn in_field(&self, view: &View<'_>, field: &str, word: &Range<usize>) -> Option<Hit> {
+        if self.by_name() {
+            let span = assigned::in_field(self.detector.form, view, field, word)?;
+            return self.plain(view, span);
+        }
         let mut start = 0;
         for _ in 0..8 {
             let captures = self.search(view, start..view.bytes.len(), false)?;
@@ -207,31 +256,43 @@ impl Rule {
     }
 
     /// Boundaries, context and checks.
-    fn judge(&self, view: &View<'_>, captures: &Captures, whole: &Range<usize>) -> Option<(Range<usize>, Confidence)> {
-        let span = captures.get_group(self.secret).map_or_else(|| whole.clone(), |m| m.range());
+    fn judge(&self, view: &View<'_>, captures: &Captures, whole: &Range<usize>) -> Option<Hit> {
+        let group = |index| captures.get_group(index).map_or_else(|| whole.clone(), |m| m.range());
+        let (range, span) = (group(self.secret), group(self.span));
         let full = self.bounded && whole.len() >= self.reach;
         let judged = self.detector.boundary;
         let left = judged == Boundary::None || boundary::left(view.bytes, whole.start);
         let right = judged != Boundary::Token || boundary::right(view.bytes, whole.end, full);
         // Glued to more on its right, an unmistakable beginning is still one; on its left, if it is long or a checksum tells.
         let waived = self.unmistakable && (left || self.long || self.detector.confidence == Confidence::Certain);
-        let secret = view.bytes.get(span.clone())?;
+        let secret = view.bytes.get(range.clone())?;
         // What stands before a clipped window is not known here; the window before it knew.
         let cut = view.clipped && whole.start == 0 && self.detector.boundary != Boundary::None;
         let chance = self.short && boundary::in_blob(view.bytes, whole);
         if cut || chance || !((left && right) || waived) || secret.is_empty() || !self.in_context(view, whole.start) {
             return None;
         }
-        let passed = self.detector.checks.iter().all(|c| checks::holds(c, secret));
+        let passed = self.passed(secret);
         let confidence = if left && right { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
-        passed.then_some((span, confidence))
+        passed.then_some(Hit { secret: range, span, confidence })
+    }
+
+    /// A secret that a name announces.
+    fn plain(&self, view: &View<'_>, secret: Range<usize>) -> Option<Hit> {
+        let passed = self.passed(view.bytes.get(secret.clone())?);
+        passed.then(|| Hit { span: secret.clone(), secret, confidence: self.detector.confidence })
+    }
+
+    /// The checks of the detector, and that not all the world knows the value.
+    fn passed(&self, secret: &[u8]) -> bool {
+        self.detector.checks.iter().all(|c| checks::holds(c, secret)) && !rules::documented::is_public(secret)
     }
 
     /// Whether a word of the context stands near; anchors found by the context need no second look.
     fn in_context(&self, view: &View<'_>, start: usize) -> bool {
         let Some(context) = self.detector.context.as_ref().filter(|_| !self.by_context()) else { return true };
-        let field = view.field.as_deref().unwrap_or_default();
+        let field = view.name().unwrap_or_default();
         let near = view.bytes[start.saturating_sub(context.within)..start].to_ascii_lowercase();
-        context.keywords.iter().any(|k| field.contains(k.as_str()) || memchr::memmem::find(&near, k.as_bytes()).is_some())
+        self.keywords.iter().any(|k| field.contains(k.as_str()) || memchr::memmem::find(&near, k.as_bytes()).is_some())
     }
 }

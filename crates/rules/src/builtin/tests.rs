@@ -3,7 +3,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::load;
-use crate::{Check, Detector, RuleSet, checksum};
+use crate::{Check, Detector, Form, RuleSet, checksum};
 
 fn compile(detector: &Detector) -> Result<Regex, regex::Error> {
     RegexBuilder::new(&detector.pattern).unicode(false).size_limit(64 << 20).build()
@@ -42,6 +42,8 @@ fn every_pattern_compiles() {
 #[test]
 fn every_example_is_matched() {
     let missed = failures(|d| match compile(d) {
+        // The engine's tests look at what has no pattern.
+        Ok(_) if d.form != Form::Pattern => Vec::new(),
         Ok(p) => d.examples.iter().filter(|e| secrets(d, &p, e).is_empty()).cloned().collect(),
         Err(e) => vec![e.to_string()],
     });
@@ -63,7 +65,9 @@ fn every_example_holds_an_anchor_or_a_keyword() {
 #[test]
 fn no_counter_example_is_matched_without_a_check_of_the_engine() {
     let engine_judges = |d: &Detector| {
-        d.boundary != crate::Boundary::None || d.checks.iter().any(|c| matches!(c, Check::NotPlaceholder | Check::Entropy(_) | Check::Jwt))
+        d.form != Form::Pattern
+            || d.boundary != crate::Boundary::None
+            || d.checks.iter().any(|c| matches!(c, Check::NotPlaceholder | Check::Entropy(_) | Check::Jwt))
     };
     let found = failures(|d| match compile(d) {
         Ok(p) if !engine_judges(d) => {

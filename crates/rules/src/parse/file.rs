@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::RuleError;
-use crate::{Boundary, Check, Confidence, Context, Detector, Home, Place, template};
+use crate::{Boundary, Check, Confidence, Context, Detector, Form, Home, Place, template};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +31,9 @@ pub(super) struct FileDetector {
     name: Option<String>,
     reference: Option<String>,
     confidence: Confidence,
+    #[serde(default)]
+    form: Form,
+    #[serde(default)]
     pattern: String,
     #[serde(default)]
     anchors: Vec<String>,
@@ -59,6 +62,7 @@ impl File {
                 name: d.name.unwrap_or_else(|| name.clone()),
                 reference: d.reference.unwrap_or_else(|| reference.clone()),
                 confidence: d.confidence,
+                form: d.form,
                 // A block scalar ends with a line break, which is no part of the pattern.
                 pattern: d.pattern.trim_end_matches('\n').to_owned(),
                 anchors: d.anchors,

@@ -27,6 +27,7 @@ fn contradictions_are_refused() {
     refused(("id: acme-key", "id: Acme_Key"), "kebab");
     refused(("anchors: [acme_]", "anchors: []"), "neither");
     refused(("anchors: [acme_]", "anchors: [ac]"), "shorter");
+    refused(("confidence: high", "confidence: high\n    form: password"), "no pattern");
     refused(("path]", "basement]"), "unknown place");
     refused(("{digits: 1}", "{checksum: nothing}"), "unknown checksum");
     refused(("examples: ['acme_{alnumlower:20}']", "examples: []"), "example");

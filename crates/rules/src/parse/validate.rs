@@ -1,7 +1,7 @@
 //! What a detector must hold beyond its form.
 
 use super::RuleError;
-use crate::{Check, Detector, checksum};
+use crate::{Check, Detector, Form, checksum};
 
 const MAX_PATTERN_BYTES: usize = 64 << 10;
 const MIN_ANCHOR_BYTES: usize = 3;
@@ -18,8 +18,13 @@ fn id(d: &Detector) -> Option<String> {
 }
 
 fn pattern(d: &Detector) -> Option<String> {
-    if d.pattern.trim().is_empty() {
-        return Some("the pattern is empty".to_owned());
+    match (d.form, d.pattern.trim().is_empty()) {
+        (Form::Pattern, true) => return Some("the pattern is empty".to_owned()),
+        (Form::Password | Form::Secret, false) => return Some("a detector of this form has no pattern".to_owned()),
+        (Form::Password | Form::Secret, true) if d.anchors.is_empty() || d.context.is_some() => {
+            return Some("a detector of this form has anchors and no context".to_owned());
+        }
+        _ => {}
     }
     if d.pattern.len() > MAX_PATTERN_BYTES {
         return Some(format!("the pattern is longer than {MAX_PATTERN_BYTES} bytes"));

@@ -1,0 +1,53 @@
+//! The generic detector: a value that a name announces as a credential, in whatever notation.
+//!
+//! `name = value` of code, environments, INI and properties; `"name": "value"`; `name: value`; `<name>value</name>` and `name="value"`;
+//! `--name value`; `name=value;` of connection strings; `name=value&` of forms; `set("name", "value")`; `"name": NAME, "value": value`.
+//! What the name means, where the value ends and whether it surprises are judged apart; a hit costs a few dozen bytes either way.
+
+mod name;
+mod notation;
+mod surprise;
+mod value;
+
+use std::ops::Range;
+
+use rules::Form;
+
+use crate::Location;
+use crate::layers::View;
+
+/// The longest name.
+const MAX_NAME: usize = 64;
+/// A name and its value lie within so many bytes of its word: what a hit may cost.
+pub(super) const REACH: usize = 2304;
+
+/// The value announced by the name in which a word of the detector stands at `at`.
+pub(super) fn find(form: Form, view: &View<'_>, at: &Range<usize>) -> Option<Range<usize>> {
+    let bytes = view.bytes;
+    let name = whole_name(bytes, at)?;
+    let shown = bytes.get(name.clone())?;
+    let word = at.start - name.start..at.end - name.start;
+    // What stands behind the name is the cheaper question, and mostly the answer.
+    let in_path = matches!(view.kind, Some(kind) if kind.location == Location::Path);
+    let value = notation::value(bytes, &name, in_path)?;
+    (name::announces(shown, &word) && value::is_secret(form, bytes.get(value.clone())?)).then_some(value)
+}
+
+/// The value of a field whose key holds `word`: the whole view, or nothing.
+pub(super) fn in_field(form: Form, view: &View<'_>, field: &str, word: &Range<usize>) -> Option<Range<usize>> {
+    let login = matches!(view.kind, Some(kind) if matches!(&kind.location, Location::Header(name) if !name::is_no_login(name)));
+    if login || !name::announces(field.as_bytes(), word) {
+        return None;
+    }
+    let value = notation::all(view.bytes)?;
+    value::is_secret(form, view.bytes.get(value.clone())?).then_some(value)
+}
+
+/// The name around a word.
+fn whole_name(bytes: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
+    let part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let before = bytes.get(..word.start)?.iter().rev().take(MAX_NAME).take_while(part).count();
+    let after = bytes.get(word.end..)?.iter().take(MAX_NAME).take_while(part).count();
+    let name = word.start - before..word.end + after;
+    (name.len() <= MAX_NAME).then_some(name)
+}

@@ -1,0 +1,179 @@
+//! Whether a value that a name announces is one that people or machines keep secret.
+
+use rules::Form;
+
+use super::super::checks;
+use super::surprise::bits;
+
+/// The shortest password, and the shortest value that a machine makes.
+const LEAST: [usize; 2] = [8, 16];
+/// The longest value; longer ones have a shape of their own.
+const MOST: usize = 2048;
+/// Least surprise of a value of mixed letters and digits. Names and words have up to 5.6, one random value in a thousand less than this.
+const OPAQUE: f32 = 6.2;
+/// The same for hexadecimal digits alone, which have fewer kinds of pairs.
+const HEX: f32 = 5.2;
+/// A password with a sign that no identifier has needs no more than this.
+const CHOSEN: f32 = 4.4;
+
+/// Whether `value` is no reference, expression, name, hash of a password or placeholder, and surprises enough.
+pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
+    let least = LEAST[usize::from(form != Form::Password)];
+    if value.contains(&b'\\') {
+        // Escapes look like chance; what they stand for is seen where they are undone.
+        let rest = unescaped(value);
+        return rest.len() >= least && is_secret(form, &rest);
+    }
+    if !(least..=MOST).contains(&value.len()) || !value.iter().all(u8::is_ascii_graphic) || refers(value) || checks::placeholder(value) {
+        return false;
+    }
+    let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
+    if value.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b'T' | b'Z' | b'+' | b',' | b'/')) {
+        return false;
+    }
+    if let Some(text) = readable(value) {
+        // Base64 of text is as secret as the text.
+        return is_secret(form, &text);
+    }
+    if value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') && digits >= 3 {
+        return value.len() >= 16 && bits(value) >= HEX;
+    }
+    let surprise = bits(value);
+    let letters = value.iter().filter(|b| b.is_ascii_alphanumeric()).count();
+    match form {
+        Form::Password => (surprise >= OPAQUE - 0.4 && letters >= 8) || (chosen(value) && surprise >= CHOSEN),
+        _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
+    }
+}
+
+/// The value without its backslash escapes.
+fn unescaped(value: &[u8]) -> Vec<u8> {
+    let mut rest = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        at += match (byte, value.get(at + 1)) {
+            (b'\\', Some(b'x')) => 4,
+            (b'\\', Some(b'u')) => 6,
+            (b'\\', _) => 2,
+            _ => {
+                rest.push(*byte);
+                1
+            }
+        };
+    }
+    rest
+}
+
+/// Small letters and capitals that are no mere beginnings of words.
+fn mixed(value: &[u8]) -> bool {
+    value.windows(2).filter(|w| w.first().is_some_and(u8::is_ascii_uppercase) && w.last().is_some_and(u8::is_ascii_uppercase)).count() > 1
+        && value.iter().any(u8::is_ascii_lowercase)
+}
+
+/// Signs, letters and digits together, as people are told to choose: no identifier, path or word has them.
+fn chosen(value: &[u8]) -> bool {
+    let sign = value.iter().any(|b| matches!(b, b'!' | b'@' | b'#' | b'$' | b'^' | b'&' | b'*' | b'?' | b'~'));
+    sign && value.iter().any(u8::is_ascii_digit) && value.iter().any(u8::is_ascii_alphabetic)
+}
+
+/// Whether the value says where a secret is, how it is made, or what it hashes to.
+fn refers(value: &[u8]) -> bool {
+    const BEGINS: [&[u8]; 23] = [
+        b"$(", b"${", b"$argon2", b"$pbkdf2", b"$2a$", b"$2b$", b"$2y$", b"$scrypt", b"$1$", b"$5$", b"$6$", b"$y$", b"{SSHA", b"pbkdf2",
+        b"arn:", b"urn:", b"data:", b"env:", b"/", b"./", b"../", b"~/", b"%(",
+    ];
+    const HOLDS: [&[u8]; 23] = [
+        b"://",
+        b"{{",
+        b"${",
+        b"#{",
+        b"<%",
+        b"::",
+        b"->",
+        b"()",
+        b"](",
+        b".get(",
+        b"process.env",
+        b"os.environ",
+        b"...",
+        b"[REDACTED",
+        b"%%",
+        b"@{",
+        b"ENC[",
+        b"ENC(",
+        b"{cipher}",
+        b"$ANSIBLE_VAULT",
+        b"aws4_request",
+        b"=20",
+        b"=3D",
+    ];
+    // `$NAME`, `%NAME%`: a variable of a shell.
+    let variable = |name: &[u8]| !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') && bits(name) < OPAQUE;
+    let shell =
+        value.strip_prefix(b"$").is_some_and(variable) || value.strip_prefix(b"%").and_then(|v| v.strip_suffix(b"%")).is_some_and(variable);
+    shell || BEGINS.iter().any(|b| value.starts_with(b)) || HOLDS.iter().any(|h| memchr::memmem::find(value, h).is_some()) || called(value)
+}
+
+/// Whether the value begins like a call or an index: `get_secret("x")`, `config[KEY]`.
+fn called(value: &[u8]) -> bool {
+    let name = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
+    let opens = matches!(value.get(name), Some(b'(' | b'['));
+    name >= 3 && opens && value.get(..name).is_some_and(|n| bits(n) < OPAQUE)
+}
+
+/// What the value is as base64, where that is text.
+fn readable(value: &[u8]) -> Option<Vec<u8>> {
+    let text = value.strip_suffix(b"==").or_else(|| value.strip_suffix(b"=")).unwrap_or(value);
+    if text.len() < 12 || text.iter().any(|b| !(b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'))) {
+        return None;
+    }
+    let whole = text.get(..text.len() / 4 * 4)?;
+    let decoded = data_encoding::BASE64.decode(whole).ok()?;
+    decoded.iter().all(|b| b.is_ascii_graphic() || *b == b' ' || *b == b'\n').then_some(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn random(seed: &str, length: usize) -> String {
+        let mut out = vec![0; length];
+        blake3::Hasher::new_derive_key("assigned value tests").update(seed.as_bytes()).finalize_xof().fill(&mut out);
+        data_encoding::BASE64_NOPAD.encode(&out).replace(['+', '/'], "a").chars().take(length).collect()
+    }
+
+    #[test]
+    fn random_values_are_secrets() {
+        for i in 0..200 {
+            let value = random(&i.to_string(), 24);
+            assert!(is_secret(Form::Secret, value.as_bytes()), "{i}");
+            assert!(is_secret(Form::Password, &value.as_bytes()[..12]), "{i}");
+        }
+    }
+
+    #[test]
+    fn code_names_references_and_hashes_are_none() {
+        for value in [
+            "x25519_check_private_key_bytes",
+            "ed25519.Ed25519PrivateKey.from_private_bytes",
+            "base64.b16encode(random_bytes[8:])",
+            "Curve25519SeedBin",
+            "TLS13_CHACHA20_POLY1305_SHA256_INTERNAL",
+            "$argon2id$v=19$m=65536,t=3,p=4$C29tZXNhbHQ$eW91bGxORXZlckd1ZXNz",
+            "arn:aws:kms:us-west-2:417498243647:key/c9fe2447-0795-4fda-af26-12",
+            "https://graph.facebook.com/v2.9/oauth/access_token",
+            "${{secrets.DEPLOY_TOKEN_2}}",
+            "$MY_PASSWORD_12",
+            "2016-09-08T21:47:36Z",
+            "bm90IG15IHJlYWwgcGFzc3dvcmQ=",
+        ] {
+            assert!(!is_secret(Form::Secret, value.as_bytes()) && !is_secret(Form::Password, value.as_bytes()), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_chosen_password_is_one() {
+        assert!(is_secret(Form::Password, concat!("Sum", "mer!2031").as_bytes()));
+        assert!(!is_secret(Form::Password, b"utf8_to_utf16_dup"));
+    }
+}
