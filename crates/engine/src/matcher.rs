@@ -175,13 +175,11 @@ impl Matcher {
             if !pay(budget, 16 + rule.window(&at, view.bytes.len()).len() as u64 / 8, at.start) {
                 return false;
             }
-            if let Some((whole, hit)) = rule.confirm(view, &at, from) {
-                // A match that was refused may hide a true one that begins inside it.
-                if let Some(hit) = hit {
-                    next.retain(|(r, _)| *r != target.rule);
-                    next.push((target.rule, whole.end));
-                    found.matches.push(Match::new(target.rule, hit));
-                }
+            // A match that was refused may hide a true one that begins inside it.
+            if let Some((whole, Some(hit))) = rule.confirm(view, &at, from) {
+                next.retain(|(r, _)| *r != target.rule);
+                next.push((target.rule, whole.end));
+                found.matches.push(Match::new(target.rule, hit));
             }
             true
         });

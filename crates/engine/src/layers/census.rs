@@ -42,7 +42,7 @@ const fn classes() -> [u16; 256] {
             b'\'' | b'`' => APOSTROPHE,
             b'0'..=b'9' => DIGIT,
             b'\t' | b'\r' | b'\x0c' => 0,
-            0..=0x1f => CONTROL,
+            1..=0x1f => CONTROL,
             _ => 0,
         };
         i += 1;
