@@ -9,6 +9,7 @@ pub(crate) fn holds(check: &Check, secret: &[u8]) -> bool {
         Check::GithubCrc32 => checksum::github(secret),
         Check::Jwt => jwt(secret),
         Check::Entropy(least) => entropy(secret) >= *least,
+        Check::Surprise(least) => super::assigned::surprise(secret) >= *least,
         Check::Digits(least) => secret.iter().filter(|b| b.is_ascii_digit()).count() >= *least as usize,
         Check::NotPlaceholder => !placeholder(secret),
         Check::NotWords => !words(secret),

@@ -23,7 +23,7 @@ const OPEN: &str = "\
     xsrf";
 
 /// What stands before any credential's word where the value is another one's: its public half, its hash, its ciphertext.
-const OTHER: &str = "encrypted hashed pub public publishable";
+const OTHER: &str = "encrypted hashed no not notso pub public publishable";
 
 /// Names of headers that log in are no leak; these words are in no such name.
 const NO_LOGIN: [&str; 3] = ["secret", "passw", "passphrase"];

@@ -41,7 +41,9 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
     let surprise = bits(value);
     let letters = value.iter().filter(|b| b.is_ascii_alphanumeric()).count();
     match form {
-        Form::Password => (surprise >= OPAQUE - 0.4 && letters >= 8) || (chosen(value) && surprise >= CHOSEN),
+        Form::Password => {
+            (surprise >= OPAQUE - 0.4 && letters >= 8 && (digits > 0 || capitals(value))) || (chosen(value) && surprise >= CHOSEN)
+        }
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
 }
@@ -54,6 +56,10 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
         at += match (byte, value.get(at + 1)) {
             (b'\\', Some(b'x')) => 4,
             (b'\\', Some(b'u')) => 6,
+            (b'\\', Some(sign)) if sign.is_ascii_punctuation() && *sign != b'\\' => {
+                rest.push(*sign);
+                2
+            }
             (b'\\', _) => 2,
             _ => {
                 rest.push(*byte);
@@ -62,6 +68,11 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
         };
     }
     rest
+}
+
+/// Whether there are capitals and small letters.
+fn capitals(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase)
 }
 
 /// Small letters and capitals that are no mere beginnings of words.
