@@ -27,7 +27,7 @@ const CODE: [&str; 12] = [
 ];
 
 /// Names of what is handed around openly, or is about a credential.
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 20] = [
     "        \"NextToken\": \"eyJDdXN0b21lckFjY291bnRJZCI6IjI3MDIwNTQwMjg0NSJ9\",",
     "        \"nextPageToken\": \"AAAAKgAAAAEAAAAAAAAAA2QJKNtidVgd49TTeNwYcpD+QKT2ynuEbibcQWe2\",",
     "        \"ClientToken\": \"4752b573-40a6-4eac-a8a4-a72058761219\",",
@@ -42,6 +42,12 @@ const NAMES: [&str; 14] = [
     "      \"PrivateKeyCiphertextBlob\": \"AQIDAHi6LtupRpdKl2aJTzkK6FbhOtQkMlQJJH3PdtHvS/y\",",
     "X-Amz-Credential=AKIA32P3D2JDNMVAJLGF%2F20190814%2Fus-west-2%2Fs3%2Faws4_request",
     "<user>\\[rB]\\[lB]:<password>\\[rB]@\\[rB]<hostname>",
+    "<input type=\"hidden\" name=\"csrfmiddlewaretoken\" value=\"su9mI4ROnl89Sm995ytbxAk7jqevt0MLaMRTvetw0tESulEETldq8b8k\">",
+    "\"deviceToken\": \"b19b8f89a50f8a8e9bb8bdb5eba456bf92d5d98065e5751f75143a5f61debc26\"",
+    "\"signingKey\": \"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEpdPzHLblIv5KtOtwJi6cL2nNKRGfNguOG6lhvhJHDpKTHr5m4J8iAm4XUK8d\"",
+    "\"storageKey\": \"avatars/77d1450a-2f39-455a-8fd4-b392ae36e1f8.webp\"",
+    "api_key: abc123def456ghi789jkl012",
+    "token: 123e4567-e89b-12d3-a456-426614174000",
 ];
 
 /// Documentation, hashes of passwords, ciphertexts at rest.

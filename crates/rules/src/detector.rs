@@ -57,6 +57,8 @@ pub enum Check {
     Jwt,
     /// At least so many bits of Shannon entropy per character.
     Entropy(f32),
+    /// At least so many bits per pair of neighbours in a model of what people write: words have 3 to 5, random characters 6 to 10.
+    Surprise(f32),
     /// At least so many characters are digits.
     Digits(u32),
     /// Not a documentation placeholder (`xxxx`, `EXAMPLE`, `<...>`, one repeated character, a plain sequence).

@@ -43,6 +43,11 @@ pub(super) fn in_field(form: Form, view: &View<'_>, field: &str, word: &Range<us
     value::is_secret(form, view.bytes.get(value.clone())?).then_some(value)
 }
 
+/// Bits per pair of neighbours: how little a value looks like what people write.
+pub(super) fn surprise(value: &[u8]) -> f32 {
+    surprise::bits(value)
+}
+
 /// The name around a word.
 fn whole_name(bytes: &[u8], word: &Range<usize>) -> Option<Range<usize>> {
     let part = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');

@@ -9,6 +9,7 @@ pub(crate) fn holds(check: &Check, secret: &[u8]) -> bool {
         Check::GithubCrc32 => checksum::github(secret),
         Check::Jwt => jwt(secret),
         Check::Entropy(least) => entropy(secret) >= *least,
+        Check::Surprise(least) => super::assigned::surprise(secret) >= *least,
         Check::Digits(least) => secret.iter().filter(|b| b.is_ascii_digit()).count() >= *least as usize,
         Check::NotPlaceholder => !placeholder(secret),
         Check::NotWords => !words(secret),
@@ -117,5 +118,10 @@ pub(crate) fn placeholder(secret: &[u8]) -> bool {
         best
     };
     let len = secret.len();
+    // Several of them do ("abc123def456", "1234567890abcdef" twice).
+    let near = lower.windows(2).filter(|p| p[1].abs_diff(p[0]) <= 1).count();
+    if len >= 12 && near * 5 > len * 3 {
+        return true;
+    }
     longest(0) * 3 > len || longest(1) * 2 > len
 }

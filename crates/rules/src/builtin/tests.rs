@@ -67,7 +67,7 @@ fn no_counter_example_is_matched_without_a_check_of_the_engine() {
     let engine_judges = |d: &Detector| {
         d.form != Form::Pattern
             || d.boundary != crate::Boundary::None
-            || d.checks.iter().any(|c| matches!(c, Check::NotPlaceholder | Check::Entropy(_) | Check::Jwt))
+            || d.checks.iter().any(|c| matches!(c, Check::NotPlaceholder | Check::Entropy(_) | Check::Surprise(_) | Check::Jwt))
     };
     let found = failures(|d| match compile(d) {
         Ok(p) if !engine_judges(d) => {

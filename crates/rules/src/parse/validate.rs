@@ -56,6 +56,7 @@ fn checks(d: &Detector) -> Option<String> {
     d.checks.iter().find_map(|check| match check {
         Check::Checksum(name) if checksum::verify(name, b"").is_none() => Some(format!("unknown checksum `{name}`")),
         Check::Entropy(bits) if !(0.0..=8.0).contains(bits) => Some("entropy is not in 0 to 8 bits".to_owned()),
+        Check::Surprise(bits) if !(0.0..=16.0).contains(bits) => Some("surprise is not in 0 to 16 bits".to_owned()),
         _ => None,
     })
 }

@@ -6,22 +6,24 @@ use std::ops::Range;
 const ABOUT: &str = "\
     action age alg algorithm alias arn at attribute attributes based bits blob bucket budget bytes cache \
     callback changed charset checksum ciphertext class column count counter created date day days \
-    description digest dir directory enabled encryption endpoint env error exp expander expiration \
-    expire expires expiry ext extension field fields file filename fingerprint folder format function \
-    generation generator handler header help hint host icon id identifier ids index issuer kind label \
-    last len length level lifetime limit link location manager max message method min mode name \
-    namespace names offset page path pattern placeholder policy prefix prompt provider ref reference \
-    regex required resource rotation scope scopes signature size state status store suffix time type uri url title \
-    ttl types updated usage used user username valid validator validity var variable verifier verify \
-    version vault hash hashes";
+    description digest dir directory enabled encryption endpoint env error exp expander expiration expire \
+    expires expiry ext extension field fields file filename fingerprint folder format function generation \
+    generator handler hash hashes header help hint host icon id identifier ids index issuer kind label last \
+    len length level lifetime limit link location manager max md message method min mode name names \
+    namespace offset page path pattern placeholder policy prefix prompt provider public ref reference regex \
+    required resource rotation scope scopes sha signature size state status store suffix time title ttl type \
+    types updated uri url usage used user username valid validator validity var variable vault verifier \
+    verify version";
 
 /// What stands before the word of a token that is handed around openly: cursors, locks, names of requests, what browsers are given.
 const OPEN: &str = "\
-    action cancel cancellation change client continuation csrf cursor end idempotency input lock max min next num output page paging \
-    pagination prev previous request resume scroll start starting sync total unit update xsrf";
+    action apns authenticity cancel cancellation captcha change client continuation csrf csrfmiddleware \
+    cursor device end fcm idempotency input lock max min next nonce num output page pagination paging prev \
+    previous push recaptcha registration request resume scroll start starting sync total unit update upload \
+    xsrf";
 
 /// What stands before any credential's word where the value is another one's: its public half, its hash, its ciphertext.
-const OTHER: &str = "encrypted hashed pub public publishable";
+const OTHER: &str = "encrypted hashed no not notso pub public publishable";
 
 /// Names of headers that log in are no leak; these words are in no such name.
 const NO_LOGIN: [&str; 3] = ["secret", "passw", "passphrase"];

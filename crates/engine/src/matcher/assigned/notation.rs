@@ -63,6 +63,10 @@ pub(super) fn all(bytes: &[u8]) -> Option<Range<usize>> {
 /// Whether the name at `start` is that of a tag: `<name`, `<ns:name`.
 fn in_tag(bytes: &[u8], start: usize) -> bool {
     let before = bytes.get(..start).unwrap_or_default();
+    // The name of a group in a regular expression.
+    if before.ends_with(b"(?<") || before.ends_with(b"(?P<") {
+        return false;
+    }
     let Some(space) = before.strip_suffix(b":") else { return before.ends_with(b"<") };
     let prefix = space.iter().rev().take(32).take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-')).count();
     prefix > 0 && space.get(..space.len() - prefix).is_some_and(|s| s.ends_with(b"<"))

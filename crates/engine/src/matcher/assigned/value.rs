@@ -41,7 +41,9 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
     let surprise = bits(value);
     let letters = value.iter().filter(|b| b.is_ascii_alphanumeric()).count();
     match form {
-        Form::Password => (surprise >= OPAQUE - 0.4 && letters >= 8) || (chosen(value) && surprise >= CHOSEN),
+        Form::Password => {
+            (surprise >= OPAQUE - 0.4 && letters >= 8 && (digits > 0 || capitals(value))) || (chosen(value) && surprise >= CHOSEN)
+        }
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
 }
@@ -54,6 +56,10 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
         at += match (byte, value.get(at + 1)) {
             (b'\\', Some(b'x')) => 4,
             (b'\\', Some(b'u')) => 6,
+            (b'\\', Some(sign)) if sign.is_ascii_punctuation() && *sign != b'\\' => {
+                rest.push(*sign);
+                2
+            }
             (b'\\', _) => 2,
             _ => {
                 rest.push(*byte);
@@ -62,6 +68,11 @@ fn unescaped(value: &[u8]) -> Vec<u8> {
         };
     }
     rest
+}
+
+/// Whether there are capitals and small letters.
+fn capitals(value: &[u8]) -> bool {
+    value.iter().any(u8::is_ascii_uppercase) && value.iter().any(u8::is_ascii_lowercase)
 }
 
 /// Small letters and capitals that are no mere beginnings of words.
@@ -78,9 +89,9 @@ fn chosen(value: &[u8]) -> bool {
 
 /// Whether the value says where a secret is, how it is made, or what it hashes to.
 fn refers(value: &[u8]) -> bool {
-    const BEGINS: [&[u8]; 23] = [
+    const BEGINS: [&[u8]; 24] = [
         b"$(", b"${", b"$argon2", b"$pbkdf2", b"$2a$", b"$2b$", b"$2y$", b"$scrypt", b"$1$", b"$5$", b"$6$", b"$y$", b"{SSHA", b"pbkdf2",
-        b"arn:", b"urn:", b"data:", b"env:", b"/", b"./", b"../", b"~/", b"%(",
+        b"arn:", b"urn:", b"data:", b"env:", b"vault:", b"/", b"./", b"../", b"~/", b"%(",
     ];
     const HOLDS: [&[u8]; 23] = [
         b"://",
@@ -107,11 +118,36 @@ fn refers(value: &[u8]) -> bool {
         b"=20",
         b"=3D",
     ];
+    // Public halves: SubjectPublicKeyInfo of RSA, of P-256 and of Ed25519 (RFC 5280, 5480, 8410), SSH (RFC 4253), age; keys for browsers;
+    // digests.
+    const PUBLIC: [&[u8]; 15] = [
+        b"MIIBIjANBg",
+        b"MIICIjANBg",
+        b"MIGfMA0GCS",
+        b"MFkwEwYHKoZI",
+        b"MHYwEAYHKoZI",
+        b"MCowBQYDK2Vw",
+        b"AAAAB3NzaC1y",
+        b"AAAAC3NzaC1l",
+        b"AAAAE2VjZHNh",
+        b"age1",
+        b"pk_test_",
+        b"pk.ey",
+        b"sha1",
+        b"sha256",
+        b"sha512",
+    ];
     // `$NAME`, `%NAME%`: a variable of a shell.
     let variable = |name: &[u8]| !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_') && bits(name) < OPAQUE;
     let shell =
         value.strip_prefix(b"$").is_some_and(variable) || value.strip_prefix(b"%").and_then(|v| v.strip_suffix(b"%")).is_some_and(variable);
-    shell || BEGINS.iter().any(|b| value.starts_with(b)) || HOLDS.iter().any(|h| memchr::memmem::find(value, h).is_some()) || called(value)
+    let file = value.contains(&b'/') && value.iter().rev().take(6).skip_while(|b| b.is_ascii_alphanumeric()).take(1).any(|b| *b == b'.');
+    shell
+        || file
+        || PUBLIC.iter().any(|p| value.starts_with(p))
+        || BEGINS.iter().any(|b| value.starts_with(b))
+        || HOLDS.iter().any(|h| memchr::memmem::find(value, h).is_some())
+        || called(value)
 }
 
 /// Whether the value begins like a call or an index: `get_secret("x")`, `config[KEY]`.
