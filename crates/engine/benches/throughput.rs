@@ -12,7 +12,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use corpora::Corpus;
-use portcullis_engine::{Engine, FingerprintKey, Kind, Limits, Location, Media};
+use portcullis_engine::{Engine, FingerprintKey, Kind, Known, KnownKey, Limits, Location, Media};
 
 const ROUNDS: usize = 7;
 
@@ -33,6 +33,43 @@ fn main() {
     if only.as_deref() == Some("anchors") {
         anchors(&engine);
     }
+    if only.as_deref() == Some("known") {
+        known(&engine);
+    }
+}
+
+/// What known secrets cost: the same text without a registry, and with registries of several sizes.
+fn known(engine: &Engine) {
+    let sizes = [0, 1, 100, 10_000];
+    let engines: Vec<Engine> = sizes.iter().map(|size| registered(engine, *size)).collect();
+    println!("\n| corpus | no registry, MB/s | 1 value | 100 values | 10,000 values | findings |\n|---|---|---|---|---|---|");
+    for corpus in corpora::all(2 << 20, 200 << 10) {
+        let kind = body(corpus.content_type);
+        let mut times: [Vec<Duration>; 4] = Default::default();
+        let mut findings = 0;
+        for _ in 0..ROUNDS {
+            for (engine, times) in engines.iter().zip(&mut times) {
+                let begun = Instant::now();
+                findings = corpus.bodies.iter().map(|b| engine.scan(&kind, b).findings.len()).sum::<usize>();
+                times.push(begun.elapsed());
+            }
+        }
+        let mb = corpus.bytes() as f64 / 1e6;
+        let [none, one, hundred, many] = times.map(|t| mb / median(t).as_secs_f64());
+        println!("| {} | {none:.1} | {one:.1} | {hundred:.1} | {many:.1} | {findings} |", corpus.name);
+    }
+}
+
+/// The engine with so many values of the usual lengths.
+fn registered(engine: &Engine, size: usize) -> Engine {
+    let value = |i: usize| {
+        let hash = blake3::hash(&i.to_le_bytes()).to_hex();
+        (format!("n{i}"), hash.get(..20 + i % 40).unwrap_or_default().to_owned())
+    };
+    let begun = Instant::now();
+    let (known, refused) = Known::build((0..size).map(value), &KnownKey([3; 32]), &FingerprintKey([7; 32]));
+    println!("{} values registered in {:.2} s, {} refused", known.len(), begun.elapsed().as_secs_f64(), refused.len());
+    engine.clone().with_known(known)
 }
 
 /// The anchors that cost most, and what all of them cost.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rules::{Detector, RuleSet};
 
+use crate::known::Known;
 use crate::matcher::{AnchorCost, Matcher};
 use crate::scan::{Scanner, Window};
 use crate::stream::Stream;
@@ -58,7 +59,8 @@ pub struct CompileError {
 
 #[derive(Debug)]
 struct Inner {
-    matcher: Matcher,
+    matcher: Arc<Matcher>,
+    known: Option<Arc<Known>>,
     detectors: Vec<Arc<Detector>>,
     id: EngineId,
     limits: Limits,
@@ -75,13 +77,33 @@ impl Engine {
     /// # Errors
     /// [`CompileError`] names the first detector whose pattern is invalid or too large.
     pub fn compile(rules: &RuleSet, limits: Limits, key: FingerprintKey) -> Result<Engine, CompileError> {
-        let matcher = Matcher::compile(rules)?;
+        let matcher = Arc::new(Matcher::compile(rules)?);
         let detectors = matcher.detectors().cloned().collect();
         let id = identify(rules, &limits, &key);
-        Ok(Engine(Arc::new(Inner { matcher, detectors, id, limits, key })))
+        Ok(Engine(Arc::new(Inner { matcher, known: None, detectors, id, limits, key })))
     }
 
-    /// Identifies rules, limits, key and engine version.
+    /// The same engine, looking for known secrets too. Its id is another as soon as the registry holds something.
+    #[must_use]
+    pub fn with_known(self, known: Known) -> Engine {
+        if known.is_empty() {
+            return self;
+        }
+        let Inner { matcher, detectors, id, limits, key, .. } = &*self.0;
+        let id = blake3::Hasher::new_keyed(&key.0).update(&id.0).update(&known.id()).finalize();
+        let mut short = [0; 16];
+        short.copy_from_slice(&id.as_bytes()[..16]);
+        let detectors = detectors.iter().cloned().chain([Known::listed()]).collect();
+        let (matcher, known) = (Arc::clone(matcher), Some(Arc::new(known)));
+        Engine(Arc::new(Inner { matcher, known, detectors, id: EngineId(short), limits: *limits, key: key.clone() }))
+    }
+
+    /// The registry of known secrets, if there is one.
+    pub fn known(&self) -> Option<&Known> {
+        self.0.known.as_deref()
+    }
+
+    /// Identifies rules, limits, key, engine version and known secrets.
     pub fn id(&self) -> EngineId {
         self.0.id
     }
@@ -133,7 +155,7 @@ impl Engine {
     }
 
     pub(crate) fn scanner(&self) -> Scanner<'_> {
-        Scanner { matcher: &self.0.matcher, key: &self.0.key, limits: &self.0.limits }
+        Scanner { matcher: &self.0.matcher, known: self.known(), key: &self.0.key, limits: &self.0.limits }
     }
 }
 

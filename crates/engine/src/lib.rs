@@ -6,6 +6,7 @@
 
 mod engine;
 mod kind;
+pub mod known;
 mod layers;
 mod matcher;
 mod report;
@@ -14,6 +15,7 @@ mod stream;
 
 pub use engine::{CompileError, Engine, EngineId, Limits};
 pub use kind::{Kind, Location, Media};
+pub use known::{Known, KnownKey};
 pub use matcher::AnchorCost;
 pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Report};
 pub use rules::{Confidence, Detector, Home, Place, RuleSet};

@@ -19,6 +19,8 @@ use opening::Set;
 use prefilter::{Prefilter, Word};
 use rule::{Hit, Rule};
 
+pub(crate) use checks::{entropy, holds};
+
 /// Shorter words stand in disguise by chance.
 const MIN_DISGUISED: usize = 4;
 /// So many places of one view in disguise are looked at.

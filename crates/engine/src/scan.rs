@@ -1,9 +1,12 @@
 //! The recursion over views: match, peel, recurse; spans mapped back to the bytes as sent.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use crate::known::{Known, Placed, name_of};
 use crate::layers::{self, Budget, Map, Peeled, View};
 use crate::matcher::Matcher;
 use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, Limits, Location, Report};
@@ -12,6 +15,7 @@ use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, 
 #[derive(Debug)]
 pub(crate) struct Scanner<'e> {
     pub(crate) matcher: &'e Matcher,
+    pub(crate) known: Option<&'e Known>,
     pub(crate) key: &'e FingerprintKey,
     pub(crate) limits: &'e Limits,
 }
@@ -46,6 +50,8 @@ struct Path<'p> {
     depth: u32,
     /// Views so far, slices included: what bounds the recursion.
     nested: u32,
+    /// Whether something of a known secret stands in the view that this step begins in.
+    known: bool,
 }
 
 impl Path<'_> {
@@ -79,9 +85,11 @@ impl Path<'_> {
 
 #[derive(Debug, Default)]
 struct Found {
-    /// By span and detector; the shortest trail stays.
+    /// By span, and detector or known secret; the shortest trail stays.
     findings: BTreeMap<(u64, u64, String), Finding>,
     coverage: Coverage,
+    /// Parts of known secrets.
+    pieces: Vec<Placed>,
 }
 
 impl Scanner<'_> {
@@ -103,6 +111,8 @@ impl Scanner<'_> {
         let mut found = Found::default();
         let view = View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, quiet: false };
         self.view(&view, None, budget, &mut found);
+        self.join(&mut found);
+        known::inherit(&mut found.findings);
         Report { findings: settle(found.findings), coverage: found.coverage }
     }
 
@@ -122,6 +132,7 @@ impl Scanner<'_> {
             };
             found.add(finding);
         }
+        let known = self.known(view, path, budget, found);
         found.gap(path, budget);
         let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
@@ -133,14 +144,14 @@ impl Scanner<'_> {
                 return ControlFlow::Continue(());
             }
             let quiet = matches!(peeled.map, Map::Slice(at) if hits.quiet(&(at..at + peeled.bytes.len())));
-            if quiet && peeled.bytes.len() < SHORT && self.nothing_in(&peeled) {
+            if quiet && !known && peeled.bytes.len() < SHORT && self.nothing_in(&peeled) {
                 return ControlFlow::Continue(());
             }
             let field = peeled.field.clone();
             let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field, clipped: false, quiet };
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
-            let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1 };
+            let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1, known };
             self.view(&inner, Some(&step), budget, found);
             budget.gap = mine;
             if budget.work == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -168,7 +179,9 @@ impl Scanner<'_> {
 
 impl Found {
     fn add(&mut self, finding: Finding) {
-        let key = (finding.span.start, finding.span.end, finding.detector.id.clone());
+        let id = &finding.detector.id;
+        let id = name_of(&finding.detector).map_or_else(|| id.clone(), |name| format!("{id}:{name}"));
+        let key = (finding.span.start, finding.span.end, id);
         match self.findings.get(&key) {
             Some(known) if known.trail.len() <= finding.trail.len() && (known.field.is_some() || finding.field.is_none()) => {}
             Some(known) => {

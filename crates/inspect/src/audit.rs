@@ -53,6 +53,9 @@ pub struct AuditRecord {
 pub struct AuditFinding {
     /// The detector's id.
     pub detector: String,
+    /// The registered name of a known secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<String>,
     /// How sure it is.
     pub confidence: &'static str,
     /// Whether the credential is at home here.
@@ -109,6 +112,7 @@ impl AuditFinding {
     pub fn all(outcome: &Outcome) -> Vec<AuditFinding> {
         let one = |(located, judged): &(policy::Located, policy::Judged)| AuditFinding {
             detector: located.finding.detector.id.clone(),
+            known: engine::known::name_of(&located.finding.detector).map(str::to_owned),
             confidence: located.finding.confidence.as_str(),
             home: judged.home,
             action: judged.action.as_str(),

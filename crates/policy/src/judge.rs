@@ -138,7 +138,7 @@ impl Policy {
     /// The action for a finding that is not at home; of several overrides the last one counts.
     fn action(&self, subject: &Subject, finding: &Finding) -> Action {
         let matching = self.overrides.iter().rev().filter(|o| o.applies(subject));
-        let mut named = matching.filter(|o| o.detectors.is_empty() || names(&o.detectors, &finding.detector.id));
+        let mut named = matching.filter(|o| o.detectors.is_empty() || names(&o.detectors, &finding.detector));
         named.find_map(|o| o.findings).unwrap_or_else(|| self.findings.of(finding.confidence))
     }
 
@@ -159,7 +159,7 @@ impl Policy {
         own || self
             .extra_homes
             .iter()
-            .any(|home| names(&home.detectors, &finding.detector.id) && home.hosts.get(host).is_some() && in_place(&home.places))
+            .any(|home| names(&home.detectors, &finding.detector) && home.hosts.get(host).is_some() && in_place(&home.places))
     }
 }
 

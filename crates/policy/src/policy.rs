@@ -1,6 +1,6 @@
 //! A checked policy.
 
-use engine::{Confidence, Place};
+use engine::{Confidence, Detector, Place, known};
 
 use crate::address::Range;
 use crate::hosts::HostMap;
@@ -65,9 +65,10 @@ pub(crate) struct Override {
     pub(crate) partial: Option<Action>,
 }
 
-/// Whether a name of a list (`github-pat-classic`, or `github-*`) means this id.
-pub(crate) fn names(list: &[String], id: &str) -> bool {
-    list.iter().any(|name| name.strip_suffix('*').map_or(name == id, |start| id.starts_with(start)))
+/// Whether a name of a list (`github-pat-classic`, or `github-*`) means this detector; `known-secret:NAME` means one known secret.
+pub(crate) fn names(list: &[String], detector: &Detector) -> bool {
+    let means = |id: &str| list.iter().any(|name| name.strip_suffix('*').map_or(name == id, |start| id.starts_with(start)));
+    means(&detector.id) || known::name_of(detector).is_some_and(|name| means(&format!("{}:{name}", detector.id)))
 }
 
 impl Policy {

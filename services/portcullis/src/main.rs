@@ -3,6 +3,7 @@
 mod ca;
 mod cli;
 mod config_files;
+mod known_files;
 mod out;
 mod policy_cmd;
 mod replay;

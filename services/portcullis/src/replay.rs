@@ -15,7 +15,7 @@ use inspect::{Inspector, Opened, Outcome, Release, Snapshot, Step};
 use policy::Action;
 
 use crate::cli::exit;
-use crate::{config_files, out};
+use crate::{config_files, known_files, out};
 use record::{Answer, Request};
 
 /// What `replay` can be told.
@@ -30,6 +30,10 @@ pub(crate) struct ReplayArgs {
     /// More detectors, laid over the built-in ones; may be given several times.
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
+    /// mounts them; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    known: Vec<PathBuf>,
     /// Key file that makes fingerprints comparable between runs [default: a key for this run].
     #[arg(long, value_name = "FILE")]
     fingerprint_key: Option<PathBuf>,
@@ -48,7 +52,8 @@ const MAX_LINE: u64 = 384 << 20;
 pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
     let policy = config_files::policy(args.policy.as_deref())?;
     let key = args.fingerprint_key.as_deref().map_or_else(config_files::random_key, config_files::fingerprint_key)?;
-    let engine = config_files::engine(&config_files::rules(&args.rules)?, &policy, key)?;
+    let engine = config_files::engine(&config_files::rules(&args.rules)?, &policy, key.clone())?;
+    let engine = known_files::Registry::new(&args.known)?.lay_over(engine, &key, &mut |line| out::note(&line))?;
     let inspector = Inspector::new(Snapshot { engine, policy: Arc::new(policy) }, 0);
     let mut reader: Box<dyn BufRead> = match &args.file {
         Some(path) if path.as_os_str() != "-" => {

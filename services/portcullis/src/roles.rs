@@ -11,7 +11,7 @@ use scanner::{Load, Scanner};
 use telemetry::{Address, Endpoint, Readiness};
 
 use crate::cli::exit;
-use crate::config_files;
+use crate::{config_files, known_files};
 
 /// What `scanner` can be told.
 #[derive(Debug, Args)]
@@ -31,6 +31,10 @@ pub(crate) struct ScannerArgs {
     /// More detectors, laid over the built-in ones and read again when they change; may be given several times.
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
+    /// mounts them; read again when they change; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    known: Vec<PathBuf>,
     /// The audit log, JSON lines; `-`: standard output [default: none].
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
@@ -80,12 +84,14 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
         let _guard = telemetry::init("portcullis-scanner", args.otlp.as_deref())?;
         let shutdown = telemetry::signal().context("cannot listen to signals")?;
         let key = args.fingerprint_key.as_deref().map_or_else(config_files::random_key, config_files::fingerprint_key)?;
-        let watch = args.policy.iter().chain(&args.rules).cloned().collect();
+        let registry = known_files::Registry::new(&args.known)?;
+        let watch = args.policy.iter().chain(&args.rules).cloned().chain(registry.watched()).collect();
         let (policy, rules, private) = (args.policy, args.rules, args.allow_private);
         let load = Load::new(move || {
             let policy =
                 config_files::policy(policy.as_deref())?.with_private(&private).map_err(|m| anyhow::anyhow!("--allow-private: {m}"))?;
             let engine = config_files::engine(&config_files::rules(&rules)?, &policy, key.clone())?;
+            let engine = registry.lay_over(engine, &key, &mut |line| tracing::warn!("{line}"))?;
             Ok(Snapshot { engine, policy: policy.into() })
         });
         let limits = scanner::Limits { streams: args.max_streams, cache_entries: args.cache_entries, ..scanner::Limits::default() };

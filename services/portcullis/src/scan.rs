@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::cli::exit;
-use crate::{config_files, out};
+use crate::{config_files, known_files, out};
 use lines::Lines;
 
 /// How results are written.
@@ -43,6 +43,10 @@ pub(crate) struct ScanArgs {
     /// More detectors, laid over the built-in ones; may be given several times.
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
+    /// mounts them; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    known: Vec<PathBuf>,
     /// Policy whose limits apply [default: the built-in policy `default`].
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -107,7 +111,8 @@ impl Hit {
 pub(crate) fn run(args: &ScanArgs) -> Result<u8> {
     let policy = config_files::policy(args.policy.as_deref())?;
     let key = args.fingerprint_key.as_deref().map_or_else(config_files::random_key, config_files::fingerprint_key)?;
-    let engine = config_files::engine(&config_files::rules(&args.rules)?, &policy, key)?;
+    let engine = config_files::engine(&config_files::rules(&args.rules)?, &policy, key.clone())?;
+    let engine = known_files::Registry::new(&args.known)?.lay_over(engine, &key, &mut |line| out::note(&line))?;
     let inputs = inputs(&args.paths)?;
     let bar = progress(inputs.iter().map(|(_, size)| size).sum());
     let mut hits = Vec::new();

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::cli::exit;
-use crate::{config_files, out, signals};
+use crate::{config_files, known_files, out, signals};
 
 pub(crate) use cidr::Cidr;
 
@@ -30,6 +30,10 @@ pub(crate) struct UpArgs {
     /// More detectors, laid over the built-in ones; may be given several times.
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
+    /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
+    /// mounts them; read again when they change; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    known: Vec<PathBuf>,
     /// Where the proxy listens; port 0 lets the system pick one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3128")]
     listen: SocketAddr,
@@ -78,6 +82,7 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
         fail_open: args.fail_open,
         policy: args.policy.clone(),
         rules: args.rules.clone(),
+        known: args.known.clone(),
         allow_upstream: args.allow_upstream.clone(),
         dns: args.dns,
         upstream_ca: args.upstream_ca.clone(),
@@ -108,6 +113,7 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
 fn check_inputs(args: &UpArgs) -> Result<()> {
     config_files::policy(args.policy.as_deref())?;
     config_files::rules(&args.rules)?;
+    known_files::Registry::new(&args.known)?.check(&mut |line| out::note(&line))?;
     if let Some(path) = &args.upstream_ca
         && !path.is_file()
     {

@@ -141,3 +141,83 @@ fn a_ca_is_made_once_and_shown_without_its_key() {
     assert_eq!(said(&run(&["ca", "init", "--ca-dir", dir], "")).0, Some(0));
     assert_eq!(said(&run(&["ca", "show", "--ca-dir", dir], "")).1, shown, "the CA stays");
 }
+
+/// A value that no detector knows.
+fn value() -> String {
+    format!("7{}", Alphanumeric.sample_string(&mut rand::rng(), 27))
+}
+
+#[test]
+fn known_secrets_are_found_by_the_names_they_are_registered_with() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (plain, in_env, mounted) = (value(), value(), value());
+    let file = write(folder.path(), "signing-key", &format!("{plain}\n"));
+    let env = write(folder.path(), "app.env", &format!("# app\nexport DB_PASSWORD='{in_env}'\nPORT=8080\nSTAGE=production\n"));
+    // As Kubernetes mounts a Secret: files are links through `..data` into a folder that is swapped as a whole.
+    let secret = folder.path().join("mounted");
+    std::fs::create_dir_all(secret.join("..2026_11_23")).expect("made");
+    write(&secret.join("..2026_11_23"), "api-token", &mounted);
+    std::os::unix::fs::symlink("..2026_11_23", secret.join("..data")).expect("linked");
+    std::os::unix::fs::symlink("..data/api-token", secret.join("api-token")).expect("linked");
+    let secret = secret.to_str().expect("text").to_owned();
+    let known = ["--known", &file, "--known", &env, "--known", &secret];
+    let encoded = data_encoding::BASE64.encode(format!("x={in_env}").as_bytes());
+    let input = format!("a {plain} b\n{encoded}\n{}\n", mounted.chars().rev().collect::<String>());
+    let (code, out, err) = said(&run(&[&["scan", "--format", "json"][..], &known, &["-"]].concat(), &input));
+    assert_eq!(code, Some(1), "{err}");
+    let found: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let known_ones: Vec<_> = found
+        .iter()
+        .filter(|f| f["detector"] == "known-secret")
+        .map(|f| (f["name"].as_str().unwrap_or_default(), f["line"].as_u64()))
+        .collect();
+    let expected = [("Known secret signing-key", Some(1)), ("Known secret DB_PASSWORD", Some(2)), ("Known secret api-token", Some(3))];
+    assert_eq!(known_ones, expected, "{out}");
+    assert!(err.contains("PORT is not looked for") && err.contains("STAGE is not looked for"), "{err}");
+    assert!(err.contains("3 are looked for, 2 were refused"), "{err}");
+    for shown in [&out, &err] {
+        assert!(![&plain, &in_env, &mounted].iter().any(|v| shown.contains(v.as_str())));
+    }
+
+    let body = data_encoding::BASE64.encode(format!(r#"{{"note": "{plain}"}}"#).as_bytes());
+    let line = |header: &str| {
+        format!(
+            r#"{{"id": 1, "method": "POST", "url": "https://api.example.com/", "headers": [{{"name": "Authorization", "value": "Bearer {header}"}}], "body_base64": "{body}"}}"#
+        )
+    };
+    let out = said(&run(&[&["replay"][..], &known, &["-"]].concat(), &line("none"))).1;
+    let answer: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&answer["verdict"], &answer["findings"][0]["known"]), (&"deny".into(), &"signing-key".into()));
+}
+
+#[test]
+fn a_known_secret_has_the_home_that_policy_gives_its_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (own, other) = (value(), value());
+    let env = write(folder.path(), ".env", &format!("OWN_KEY={own}\nOTHER_KEY={other}\n"));
+    let home = "home:\n  extra:\n    - {detectors: [\"known-secret:OWN_*\"], hosts: [api.example.com]}\n";
+    let policy = write(folder.path(), "policy.yaml", &format!("version: 1\nextends: default\n{home}"));
+    let verdict = |key: &str, host: &str| {
+        let line = format!(
+            r#"{{"id": 1, "method": "GET", "url": "https://{host}/", "headers": [{{"name": "Authorization", "value": "Bearer {key}"}}]}}"#
+        );
+        let (_, out, err) = said(&run(&["replay", "--known", &env, "--policy", &policy, "-"], &line));
+        let answer: serde_json::Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{err}"));
+        answer["verdict"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(verdict(&own, "api.example.com"), "allow");
+    assert_eq!(verdict(&own, "elsewhere.example.com"), "deny");
+    assert_eq!(verdict(&other, "api.example.com"), "deny");
+}
+
+#[test]
+fn known_files_that_cannot_be_read_stop_the_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad = write(folder.path(), "bad.env", "A=1\nthis is no pair\n");
+    for (path, words) in [("/no/such/secret", "/no/such/secret"), (bad.as_str(), "line 2")] {
+        for command in [&["scan", "-"][..], &["replay", "-"], &["scanner", "--listen", "127.0.0.1:0"], &["up", "--listen", "127.0.0.1:0"]] {
+            let (code, _, err) = said(&run(&[command, &["--known", path]].concat(), ""));
+            assert!(code == Some(2) && err.contains(words) && !err.contains("no pair"), "{command:?}: {err}");
+        }
+    }
+}

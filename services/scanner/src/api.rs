@@ -222,6 +222,7 @@ fn outcome_of(outcome: &Outcome, request_id: String) -> pb::Outcome {
         end: located.finding.span.end,
         trail: located.finding.trail.iter().map(|layer| (*layer).to_owned()).collect(),
         fingerprint: located.finding.fingerprint.to_string(),
+        known: engine::known::name_of(&located.finding.detector).unwrap_or_default().to_owned(),
     });
     pb::Outcome {
         verdict: verdict(outcome.verdict.action).into(),

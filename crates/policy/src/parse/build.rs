@@ -162,9 +162,12 @@ fn method(text: Spanned<String>) -> Result<String> {
 }
 
 fn detector(text: Spanned<String>) -> Result<String> {
+    if text.value.strip_prefix("known-secret:").is_some_and(|name| !name.trim().is_empty()) {
+        return Ok(text.value);
+    }
     let stem = text.value.strip_suffix('*').unwrap_or(&text.value);
     if text.value.is_empty() || !stem.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') {
-        return Err(wrong(&text, format!("{:?} is no detector id (github-pat-classic, github-*)", text.value)));
+        return Err(wrong(&text, format!("{:?} is no detector id (github-pat-classic, github-*, known-secret:NAME)", text.value)));
     }
     Ok(text.value)
 }

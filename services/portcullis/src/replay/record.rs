@@ -87,6 +87,9 @@ pub(crate) struct Answer {
 #[derive(Debug, Serialize)]
 struct Found {
     detector: String,
+    /// The registered name of a known secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<String>,
     confidence: &'static str,
     home: bool,
     action: &'static str,
@@ -108,6 +111,7 @@ impl Answer {
             .iter()
             .map(|(located, judged)| Found {
                 detector: located.finding.detector.id.clone(),
+                known: engine::known::name_of(&located.finding.detector).map(str::to_owned),
                 confidence: located.finding.confidence.as_str(),
                 home: judged.home,
                 action: judged.action.as_str(),

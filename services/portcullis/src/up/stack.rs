@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) fail_open: bool,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) rules: Vec<PathBuf>,
+    pub(crate) known: Vec<PathBuf>,
     pub(crate) allow_upstream: Vec<Cidr>,
     pub(crate) dns: Option<SocketAddr>,
     pub(crate) upstream_ca: Option<PathBuf>,
@@ -312,6 +313,9 @@ fn scanner_args(values: &Values, settings: &Settings, state: &Path, metrics: Soc
     }
     for rules in &settings.rules {
         add("--rules", text(rules));
+    }
+    for known in &settings.known {
+        add("--known", text(known));
     }
     if let Some(otlp) = &settings.otlp {
         add("--otlp", otlp.clone());
