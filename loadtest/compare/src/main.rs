@@ -92,7 +92,7 @@ fn head(sides: &mut Sides) {
         detectors.iter().filter(|d| d.form != Form::Pattern).count()
     );
     println!(
-        "**Whole pipeline** is `Engine::scan` with all layers, beside kingfisher's `scan_bytes`, which decodes base64 and nothing else. Corpora are made from the crate sources on the machine (`crates/engine/benches/throughput/corpora.rs`), in requests of 200 KiB.\n"
+        "**Whole pipeline** is `Engine::scan` with all layers, beside kingfisher's `scan_bytes`, which decodes base64 and nothing else. Corpora are made from the crate sources on the machine (`crates/engine/benches/throughput/corpora.rs`), in requests of 200 KiB. Those are below `Limits::whole_bytes` (1 MiB), so that their chunks are held and scanned as a whole: chunks beside whole measure that path, not windows.\n"
     );
     println!(
         "| Hyperscan | expressions from patterns | detectors as words | refused by Hyperscan, so as words | found in their own examples |\n|---|---|---|---|---|"
