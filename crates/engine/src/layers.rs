@@ -20,7 +20,6 @@ mod origins;
 mod pieces;
 mod radix;
 mod root;
-mod runs;
 mod sink;
 mod strides;
 mod unicode;

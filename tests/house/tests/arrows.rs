@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis_house::{files, metadata, root};
 
 /// For each crate of the house, the crates of the house it may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 12] = [
+    ("portcullis-simd", &[]),
     ("portcullis-rules", &[]),
-    ("portcullis-engine", &["portcullis-rules"]),
+    ("portcullis-engine", &["portcullis-rules", "portcullis-simd"]),
     ("portcullis-policy", &["portcullis-engine"]),
     ("portcullis-inspect", &["portcullis-engine", "portcullis-policy", "portcullis-rules"]),
     ("portcullis-scan-proto", &[]),
@@ -41,7 +42,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates of the pure core, and what none of them may bring in by name.
-const PURE: [&str; 3] = ["portcullis-rules", "portcullis-engine", "portcullis-policy"];
+const PURE: [&str; 4] = ["portcullis-simd", "portcullis-rules", "portcullis-engine", "portcullis-policy"];
 const IMPURE: [&str; 8] = ["tokio", "tonic", "prost", "tracing", "log", "hyper", "envoy-types", "notify"];
 
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
@@ -77,7 +78,7 @@ fn the_pure_core_knows_no_wire_and_no_runtime() {
 
 #[test]
 fn the_pure_core_has_no_clock_no_files_and_no_network() {
-    for name in ["rules", "engine", "policy"] {
+    for name in ["simd", "rules", "engine", "policy"] {
         for file in files(&root().join("crates").join(name).join("src"), ".rs") {
             let text = std::fs::read_to_string(&file).expect("readable");
             for word in ["SystemTime::now", "Instant::now", "std::fs", "std::net::Tcp", "std::net::Udp", "std::env::var", "std::process"] {
@@ -93,6 +94,19 @@ fn envoy_types_stop_at_the_scanner() {
     let users: Vec<&String> = dependencies.iter().filter(|(_, used)| used.contains("envoy-types")).map(|(name, _)| name).collect();
     // The end-to-end tests speak it too: they stand in for a scanner that fails.
     assert_eq!(users, ["portcullis-certificates", "portcullis-e2e", "portcullis-scanner"]);
+}
+
+#[test]
+fn unsafe_stands_in_one_file() {
+    let root = root();
+    let mut users = Vec::new();
+    for file in ["crates", "services", "tests"].iter().flat_map(|d| files(&root.join(d), ".rs")) {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        if text.contains(concat!("unsafe", " {")) || text.contains(concat!("unsafe", " fn")) || text.contains(concat!("unsafe", " impl")) {
+            users.push(file.strip_prefix(&root).expect("below the root").to_owned());
+        }
+    }
+    assert_eq!(users, [std::path::Path::new("crates/simd/src/avx2.rs")]);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::ops::{ControlFlow, Range};
 
+use simd::{Class, next_run};
+
+use super::bounds;
 use super::container::{worth, worth_a_view};
 use super::sink::{Flow, Sink};
-use super::{bounds, runs};
 
 /// Shorter runs carry nothing that is worth a look: 12 bytes.
 const MIN: usize = 16;
@@ -117,15 +119,15 @@ static VALUES: [u8; 256] = {
     values
 };
 
-static MEMBERS: runs::Class = runs::class(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_");
+static MEMBERS: Class = Class::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_");
 
 fn member(byte: u8) -> bool {
-    MEMBERS[usize::from(byte)]
+    MEMBERS.has(byte)
 }
 
 /// The next run at or after `from`: members, then line breaks with more members, then padding.
 fn next(bytes: &[u8], from: usize) -> Option<Range<usize>> {
-    let Range { start, mut end } = runs::next(bytes, from, &MEMBERS, MIN)?;
+    let Range { start, mut end } = next_run(bytes, from, &MEMBERS, MIN)?;
     let mut last = end - start;
     while last >= MIN_LINE {
         let Some(begin) = wrapped(bytes, end) else { break };

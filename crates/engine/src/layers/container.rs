@@ -2,8 +2,10 @@
 
 use std::ops::ControlFlow;
 
+use simd::{Class, count, next_run};
+
 use super::sink::{Flow, Sink};
-use super::{Budget, census, coding, runs};
+use super::{Budget, census, coding};
 use crate::Gap;
 
 /// The newest "version needed to extract" that APPNOTE.TXT section 4.4.3.2 knows.
@@ -18,15 +20,15 @@ pub(super) fn worth(bytes: &[u8]) -> bool {
         return true;
     }
     let sample = bytes.get(..4096).unwrap_or(bytes);
-    let text = sample.iter().filter(|b| (0x20..0x7f).contains(*b) || matches!(b, b'\n' | b'\r' | b'\t')).count();
-    let zeros = sample.iter().filter(|b| **b == 0).count();
-    let high = sample.iter().filter(|b| **b >= 0x80).count();
+    let text = count(sample, &TEXT);
+    let zeros = count(sample, &ZERO);
+    let high = sample.len() - count(sample, &ASCII);
     // UTF-8 text has high bytes in company; random bytes have them everywhere.
     let utf8 = high > 0 && std::str::from_utf8(sample).map_or_else(|e| e.valid_up_to() + 4 > sample.len(), |_| true);
     let printable = text + if utf8 { high } else { 0 };
     printable * 100 >= sample.len() * 85
         || (zeros * 100 >= sample.len() * 40 && text * 100 >= sample.len() * 40)
-        || runs::next(bytes, 0, &PRINTABLE, MIN_PRINTABLE).is_some()
+        || next_run(bytes, 0, &PRINTABLE, MIN_PRINTABLE).is_some()
 }
 
 /// Whether bytes are text for the most part.
@@ -44,15 +46,21 @@ pub(super) fn packed(bytes: &[u8]) -> bool {
 /// A binary serialisation that holds something carries a printable run at least this long.
 const MIN_PRINTABLE: usize = 20;
 
-static PRINTABLE: runs::Class = {
-    let mut class = [false; 256];
-    let mut i = 0x20;
-    while i < 0x7f {
-        class[i] = true;
+static PRINTABLE: Class = Class::of(&range::<0x5f>(b' '));
+static TEXT: Class = PRINTABLE.and(b"\n\r\t");
+static ASCII: Class = Class::of(&range::<0x80>(0));
+static ZERO: Class = Class::of(&[0]);
+
+/// So many characters, beginning with `first`.
+const fn range<const N: usize>(first: u8) -> [u8; N] {
+    let mut characters = [first; N];
+    let mut i = 0;
+    while i < N {
+        characters[i] += i as u8;
         i += 1;
     }
-    class
-};
+    characters
+}
 
 /// The coding that bytes with this beginning have.
 fn magic(bytes: &[u8]) -> Option<&'static str> {

@@ -2,8 +2,9 @@
 
 use std::ops::{ControlFlow, Range};
 
+use simd::{Class, next_run};
+
 use super::chars::hex_digit;
-use super::runs;
 use super::sink::{Flow, Sink};
 
 /// Fewer bytes carry nothing that is worth a look.
@@ -25,12 +26,12 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 }
 
 /// What hex digits, separators and prefixes are made of.
-static MEMBERS: runs::Class = runs::class(b"0123456789abcdefABCDEFx\\,:- \r\n");
+static MEMBERS: Class = Class::of(b"0123456789abcdefABCDEFx\\,:- \r\n");
 
 /// The next run that is long enough at or after `from`, with its bytes.
 fn next(bytes: &[u8], from: usize) -> Option<(Range<usize>, Vec<u8>)> {
     let mut from = from;
-    while let Some(part) = runs::next(bytes, from, &MEMBERS, 2 * MIN) {
+    while let Some(part) = next_run(bytes, from, &MEMBERS, 2 * MIN) {
         if let Some(found) = within(bytes.get(..part.end)?, from.max(part.start)) {
             return Some(found);
         }

@@ -2,9 +2,10 @@
 
 use std::ops::{ControlFlow, Range};
 
+use simd::{Class, next_run};
+
 use super::census;
 use super::chars::hex_digit;
-use super::runs;
 use super::sink::{Flow, Sink};
 
 /// Fewer numbers are a list of numbers.
@@ -106,7 +107,7 @@ fn bits(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let bit = |b: &u8| matches!(b, b'0' | b'1');
     let mut from = 0;
-    while let Some(part) = runs::next(bytes, from, &BITS, 8 * MIN_NUMBERS) {
+    while let Some(part) = next_run(bytes, from, &BITS, 8 * MIN_NUMBERS) {
         bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)?;
         from = part.end;
     }
@@ -114,7 +115,7 @@ fn bits(sink: &mut Sink<'_, '_>) -> Flow {
 }
 
 /// What bits and the separators between their bytes are made of.
-static BITS: runs::Class = runs::class(b"01 ,\n\r_");
+static BITS: Class = Class::of(b"01 ,\n\r_");
 
 fn bits_within(sink: &mut Sink<'_, '_>, bytes: &[u8], from: usize, bit: impl Fn(&u8) -> bool) -> Flow {
     let mut at = from;

@@ -1,12 +1,11 @@
 //! Text encodings beside base64 and hex: base32, base58 and other bases that are one big number, base85 in its alphabets, uuencode.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::LazyLock;
 
 use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
+use simd::{Class, count, next_run};
 
 use super::container::worth;
-use super::runs;
 use super::sink::{Flow, Sink};
 use crate::LayerId;
 
@@ -26,9 +25,9 @@ const MIN_BASE85: usize = 20;
 const MAX_BEGINS: usize = 8;
 
 /// RFC 1924, as Python's `base64.b85encode` and git's binary patches have it.
-const RFC1924: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
+const RFC1924: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
 /// ZeroMQ RFC 32.
-const Z85: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 
 /// Tries the bases whose alphabet a run of letters and digits fits. The first that gives something that is worth a look counts.
 pub(super) fn alphanumeric(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
@@ -148,46 +147,30 @@ fn ascii85(sink: &mut Sink<'_, '_>) -> Flow {
 }
 
 /// The value of each byte in an alphabet of 85, or 0xff.
-fn members(alphabet: &[u8]) -> [u8; 256] {
-    let mut members = [0xff; 256];
-    for (value, b) in (0..).zip(alphabet) {
-        members[usize::from(*b)] = value;
+const fn values(alphabet: &[u8; 85]) -> [u8; 256] {
+    let mut values = [0xff; 256];
+    let mut i = 0;
+    while i < alphabet.len() {
+        values[alphabet[i] as usize] = i as u8;
+        i += 1;
     }
-    members
+    values
 }
 
-/// Runs of an alphabet of 85 that are more than letters and digits. Both alphabets are followed in one pass.
+static ALPHANUMERIC: Class = Class::of(BASE62);
+
+/// Runs of an alphabet of 85 that are more than letters and digits.
 fn base85(sink: &mut Sink<'_, '_>) -> Flow {
-    static MEMBERS: LazyLock<[[u8; 256]; 2]> = LazyLock::new(|| [members(RFC1924), members(Z85)]);
-    static KINDS: LazyLock<[u8; 256]> = LazyLock::new(|| {
-        let mut kinds = [0; 256];
-        for (i, kind) in kinds.iter_mut().enumerate() {
-            *kind = u8::from(MEMBERS[0][i] < 85) | u8::from(MEMBERS[1][i] < 85) << 1;
-        }
-        kinds
-    });
-    static EITHER: LazyLock<runs::Class> = LazyLock::new(|| std::array::from_fn(|i| KINDS[i] != 0));
+    static ALPHABETS: [(Class, [u8; 256]); 2] = [(Class::of(RFC1924), values(RFC1924)), (Class::of(Z85), values(Z85))];
     let bytes = sink.bytes();
     if sink.covered() {
         return ControlFlow::Continue(());
     }
-    let (kinds, mut from) = (&*KINDS, 0);
-    while let Some(part) = runs::next(bytes, from, &EITHER, MIN_BASE85) {
-        from = part.end;
-        let mut starts = [part.start; 2];
-        let text = bytes.get(part.clone()).unwrap_or_default();
-        for (at, kind) in (part.start..).zip(text.iter().map(|b| kinds[usize::from(*b)]).chain([0])) {
-            if kind == 3 {
-                continue;
-            }
-            for (i, start) in starts.iter_mut().enumerate() {
-                if kind & 1 << i == 0 {
-                    let run = std::mem::replace(start, at + 1)..at;
-                    if run.len() >= MIN_BASE85 {
-                        base85_run(sink, run, &MEMBERS[i])?;
-                    }
-                }
-            }
+    for (class, values) in &ALPHABETS {
+        let mut at = 0;
+        while let Some(run) = next_run(bytes, at, class, MIN_BASE85) {
+            at = run.end;
+            base85_run(sink, run, values)?;
         }
     }
     ControlFlow::Continue(())
@@ -196,7 +179,7 @@ fn base85(sink: &mut Sink<'_, '_>) -> Flow {
 fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -> Flow {
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
     // Words with punctuation have few marks; an encoding has one in four.
-    let marks = text.iter().filter(|b| !b.is_ascii_alphanumeric()).count();
+    let marks = text.len() - count(text, &ALPHANUMERIC);
     if marks * 25 < text.len() || sink.claimed(&run) {
         return ControlFlow::Continue(());
     }

@@ -2,6 +2,8 @@
 
 use std::ops::{ControlFlow, Range};
 
+use simd::{Class, next_run};
+
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
 
@@ -15,14 +17,14 @@ const MAX_INLINE: usize = 16;
 /// A row of separators in step: where its first and last stand, how long one is, and piece and separator together.
 #[derive(Debug, Clone, Copy)]
 struct Row {
+    /// Which kind of separator.
+    kind: usize,
     first: usize,
     last: usize,
     separator: usize,
     stride: usize,
 }
 
-/// Bytes in which marks are collected before they are looked at.
-const BLOCK: usize = 512;
 /// Rows that begin this close together are of one text.
 const SAME_PLACE: usize = 64;
 /// So many rows are remembered that may be the same as the next.
@@ -73,44 +75,58 @@ fn separator(bytes: &[u8], at: usize, mark: u8) -> Option<(usize, usize, usize)>
 
 /// All rows that are long enough, by their beginning.
 fn rows(bytes: &[u8]) -> Vec<Row> {
-    // The last places of each mark, newest first. A piece may hold marks itself, so the newest is not always the one before.
-    let mut places = [[usize::MAX / 2; 3]; MARKS.len()];
     let mut rows: Vec<Row> = Vec::new();
-    let mut found = [0_u16; BLOCK];
-    for (base, block) in (0..).step_by(BLOCK).zip(bytes.chunks(BLOCK)) {
-        // Where marks are, without a branch that text makes unpredictable.
-        let mut count = 0;
-        for (i, byte) in (0..).zip(block) {
-            found[count] = i;
-            count += usize::from(INDEX[usize::from(*byte)] != u8::MAX);
-        }
-        for at in found[..count].iter().map(|i| base + usize::from(*i)) {
-            let byte = bytes[at];
-            let mark = usize::from(INDEX[usize::from(byte)]);
-            let Some(recent) = places.get_mut(mark) else { continue };
-            let most = if mark == 0 { MAX_STRIDE + 2 } else { MAX_INLINE + 3 };
-            // The farthest mark first: it is the one that chance does not put there. All places at once, so that there is one branch, which is
-            // hardly ever taken.
-            let far = |place: usize| {
-                let stride = at.wrapping_sub(place);
-                let near = stride.wrapping_sub(2) <= most - 2;
-                let step = if near { stride } else { 0 };
-                let back = |n: usize| bytes[at.saturating_sub(step * n)] == byte;
-                near & back(MIN_STEPS - 1) & back(MIN_STEPS - 2) & back(2)
-            };
-            // Rulers and indents are no pieces.
-            let same = bytes[at.saturating_sub(1)] == byte;
-            if !same & (far(recent[0]) | far(recent[1]) | far(recent[2])) {
-                for place in recent.iter().filter(|p| far(**p)) {
-                    step(bytes, &mut rows, at, at - place);
-                }
-            }
-            *recent = [at, recent[0], recent[1]];
+    lines(bytes, &mut rows);
+    let mut marks = Vec::new();
+    simd::masks(bytes, &MARKS, &mut marks);
+    // Rulers and indents are no pieces.
+    let mut repeats = Vec::new();
+    simd::repeats(bytes, &mut repeats);
+    marks.iter_mut().zip(&repeats).for_each(|(marks, repeats)| *marks &= !repeats);
+    let mut places = Vec::new();
+    for stride in 2..=MAX_INLINE + 3 {
+        places.clear();
+        simd::best(|| in_step(&marks, stride as u32, &mut places));
+        for at in &places {
+            step(bytes, &mut rows, *at, stride);
         }
     }
     // By their beginning; of those side by side the longest separator first: others see parts of it.
     rows.sort_by_key(|r| (r.first / SAME_PLACE, std::cmp::Reverse((r.separator, r.last))));
     rows
+}
+
+/// Rows of line breaks.
+fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
+    let (mut last, mut stride, mut equal) = (usize::MAX, 0, 0);
+    for at in memchr::memchr_iter(b'\n', bytes) {
+        let this = at.wrapping_sub(last);
+        equal = if this == stride { equal + 1 } else { 1 };
+        (last, stride) = (at, this);
+        if equal + 1 >= MIN_STEPS && (2..=MAX_STRIDE + 2).contains(&stride) {
+            step(bytes, rows, at, stride);
+        }
+    }
+}
+
+/// Where marks stand that have enough others one stride before each other: 64 places at a time. They may be of several kinds, which `step` tells.
+#[inline(always)]
+fn in_step(marks: &[u64], stride: u32, places: &mut Vec<usize>) {
+    // Marks, pairs and fours of the words before.
+    let (mut one, mut two, mut older) = (0, 0, 0);
+    for (i, marks) in marks.iter().enumerate() {
+        let back = |now: u64, before: u64, by: u32| now << by | before >> 1 >> (63 - by);
+        let pairs = marks & back(*marks, one, stride);
+        let fours = pairs & back(pairs, two, 2 * stride);
+        let far = 4 * stride;
+        let fifth = if far < 64 { back(*marks, one, far) } else { back(one, older, far - 64) };
+        let mut found = fours & fifth;
+        (older, one, two) = (one, *marks, pairs);
+        while found != 0 {
+            places.push(64 * i + found.trailing_zeros() as usize);
+            found &= found - 1;
+        }
+    }
 }
 
 /// One more mark, with another one stride before it: part of a row if enough stand before it in step, all of one kind.
@@ -121,36 +137,24 @@ fn step(bytes: &[u8], rows: &mut Vec<Row>, at: usize, stride: usize) {
     if !(separator + 1..=most).contains(&stride) {
         return;
     }
-    if let Some(known) = rows.iter_mut().rev().take(16).find(|r| r.stride == stride && r.separator == separator && r.last + stride == begin)
-    {
+    let goes_on = |r: &&mut Row| r.kind == this && r.stride == stride && r.last + stride == begin;
+    if let Some(known) = rows.iter_mut().rev().take(16).find(goes_on) {
         known.last = begin;
         return;
     }
     let in_step = |n: usize| at.checked_sub(n * stride).and_then(kind).is_some_and(|(kind, _, length)| kind == this && length == separator);
     if (1..MIN_STEPS).all(in_step) {
-        rows.push(Row { first: begin - (MIN_STEPS - 1) * stride, last: begin, separator, stride });
+        rows.push(Row { kind: this, first: begin - (MIN_STEPS - 1) * stride, last: begin, separator, stride });
     }
 }
 
 /// Shorter words are no values.
 const MIN_WORD: usize = 16;
 /// What a value is made of.
-static WORD: super::runs::Class =
-    super::runs::class(b"!#$%&()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
+static WORD: Class = Class::of(b"!#$%&()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
 
-/// The bytes that a separator may be; a line break is the first.
-const MARKS: [u8; 10] = *b"\n -./,|_:;";
-
-/// Where in [`MARKS`] a byte is; beyond them for others.
-static INDEX: [u8; 256] = {
-    let mut index = [u8::MAX; 256];
-    let mut i = 0;
-    while i < MARKS.len() {
-        index[MARKS[i] as usize] = i as u8;
-        i += 1;
-    }
-    index
-};
+/// The bytes that a separator within a line may be.
+static MARKS: Class = Class::of(b" -./,|_:;");
 
 fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     let bytes = sink.bytes();
@@ -166,7 +170,7 @@ fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     }
     origins.end(range.end);
     // Without its separators a value is one word.
-    if super::runs::next(&text, 0, &WORD, MIN_WORD).is_none() {
+    if next_run(&text, 0, &WORD, MIN_WORD).is_none() {
         return ControlFlow::Continue(());
     }
     sink.mapped(text, origins, "separated")

@@ -1,0 +1,104 @@
+//! Long runs of bytes of one class.
+
+use std::ops::Range;
+
+use crate::Class;
+use crate::masks::{portable, tail};
+
+/// The next run of at least `least` bytes of a class that begins at or after `from`, as long as it goes.
+#[must_use]
+pub fn next_run(bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::next_run(bytes, from, class, least);
+    }
+    next_run_with(bytes, from, least, |block| portable(block, class))
+}
+
+#[inline(always)]
+pub(crate) fn next_run_with(bytes: &[u8], from: usize, least: usize, mask: impl Fn(&[u8; 64]) -> u64) -> Option<Range<usize>> {
+    let least = least.max(1);
+    let mut at = from;
+    // Where the members that stand right before `at` begin.
+    let mut start = from;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let members = rest.first_chunk().map_or_else(|| tail(rest, &mask), &mask);
+        let lead = members.trailing_ones() as usize;
+        if at - start + lead >= least && lead < 64 {
+            return Some(start..at + lead);
+        }
+        if lead < 64 {
+            let whole = long(members, least);
+            let first = whole.trailing_zeros() as usize;
+            if whole != 0 {
+                let end = first + (members >> first).trailing_ones() as usize;
+                if end < 64 {
+                    return Some(at + first..at + end);
+                }
+            }
+            start = at + 64 - members.leading_ones() as usize;
+        }
+        at += 64;
+    }
+    let end = bytes.len();
+    (end >= start && end - start >= least && at >= end && start < end).then_some(start..end)
+}
+
+/// The places at which `least` members in a row begin, all of them in the block.
+#[inline(always)]
+fn long(members: u64, least: usize) -> u64 {
+    if least > 64 {
+        return 0;
+    }
+    let (mut places, mut have) = (members, 1);
+    while have < least {
+        let step = have.min(least - have);
+        places &= places >> step;
+        have += step;
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn all(bytes: &[u8], next: impl Fn(usize) -> Option<Range<usize>>) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut at = 0;
+        while let Some(run) = next(at) {
+            at = run.end;
+            found.push(run);
+            assert!(found.len() <= bytes.len());
+        }
+        found
+    }
+
+    proptest! {
+        #[test]
+        fn every_long_run_is_found_and_no_other(text in "([ab]{0,9} ?[ab]{0,90} ){0,8}[ab]{0,200}", least in 1_usize..150) {
+            let bytes = text.as_bytes();
+            let class = Class::of(b"ab");
+            let mut expected = Vec::new();
+            let mut start = 0;
+            for word in text.split(' ') {
+                if word.len() >= least {
+                    expected.push(start..start + word.len());
+                }
+                start += word.len() + 1;
+            }
+            prop_assert_eq!(all(bytes, |at| next_run(bytes, at, &class, least)), expected.clone());
+            prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected);
+        }
+    }
+
+    #[test]
+    fn a_run_is_cut_at_the_beginning_and_none_begins_beyond_the_end() {
+        let class = Class::of(b"a");
+        assert_eq!(next_run(b"aaaa", 2, &class, 2), Some(2..4));
+        assert_eq!(next_run(b"aaaa", 4, &class, 1), None);
+        assert_eq!(next_run(b"aaaa", 9, &class, 1), None);
+    }
+}
