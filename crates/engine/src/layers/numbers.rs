@@ -24,19 +24,35 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if memchr::memmem::find(sink.bytes(), b"000").is_some() { dumps(sink) } else { ControlFlow::Continue(()) }
 }
 
-/// Where the next digit at or after `at` is.
-fn next_digit(bytes: &[u8], at: usize) -> Option<usize> {
-    const STEP: usize = 16;
-    let mut at = at;
-    while let Some(block) = bytes.get(at..).and_then(|rest| rest.first_chunk::<STEP>()) {
-        // Without an early exit, which lets the compiler look at all of them at once.
-        if block.iter().fold(false, |any, b| any | b.is_ascii_digit()) {
-            break;
+/// The stretches in which enough numbers follow each other at short distance to be a list: hardly any, so that what follows is for those only.
+fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut digits = Vec::new();
+    simd::masks(bytes, &DIGITS, &mut digits);
+    let mut found = Vec::new();
+    let (mut first, mut last, mut count, mut before) = (0, 0, 0, 0);
+    for (word, digits) in digits.iter().enumerate() {
+        // Digits with none before them.
+        let mut begins = digits & !(digits << 1 | before >> 63);
+        before = *digits;
+        while begins != 0 {
+            let at = 64 * word + begins.trailing_zeros() as usize;
+            begins &= begins - 1;
+            if at - last > MAX_GAP + 3 {
+                if count >= MIN_NUMBERS {
+                    found.push(first..last + 4);
+                }
+                (first, count) = (at, 0);
+            }
+            (last, count) = (at, count + 1);
         }
-        at += STEP;
     }
-    bytes.get(at..)?.iter().position(u8::is_ascii_digit).map(|i| at + i)
+    if count >= MIN_NUMBERS {
+        found.push(first..last + 4);
+    }
+    found
 }
+
+static DIGITS: Class = Class::of(b"0123456789");
 
 fn digits(bytes: &[u8], at: usize) -> usize {
     bytes.get(at..).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count())
@@ -50,10 +66,14 @@ struct Number {
 
 /// Numbers that follow each other at short distance, with the same text between them but for line ends.
 fn lists(sink: &mut Sink<'_, '_>) -> Flow {
-    let bytes = sink.bytes();
-    let mut at = 0;
+    crowded(sink.bytes()).into_iter().try_for_each(|part| lists_within(sink, part))
+}
+
+fn lists_within(sink: &mut Sink<'_, '_>, part: Range<usize>) -> Flow {
+    let bytes = sink.bytes().get(..part.end).unwrap_or(sink.bytes());
+    let mut at = part.start;
     let mut numbers: Vec<Number> = Vec::new();
-    while let Some(first) = next_digit(bytes, at) {
+    while let Some(first) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)).map(|i| at + i) {
         numbers.clear();
         let mut gap: Option<&[u8]> = None;
         at = first;
