@@ -36,21 +36,29 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow {
     let bytes = sink.bytes();
     let encoded = bytes.get(run.clone()).unwrap_or_default();
+    let kinds = encoded.iter().fold(0, |all, b| all | KINDS[usize::from(*b)]);
+    // Names and paths of one case are what most runs are. Nothing that is encoded has neither the other case nor a digit.
+    if matches!(kinds & !MARK, 0 | LOWER | UPPER) {
+        return ControlFlow::Continue(());
+    }
     cleaned(encoded, clean);
     // Nothing encodes to hex digits alone: that is hexadecimal, or a number.
-    if clean.iter().all(u8::is_ascii_hexdigit) {
+    if kinds & MARK == 0 && clean.iter().all(u8::is_ascii_hexdigit) {
         return super::radix::alphanumeric(sink, &run);
     }
+    let rows = Rows::of(clean);
+    let deflated = kinds & (LOWER | UPPER | DIGIT) == LOWER | UPPER | DIGIT && clean.len() >= MIN_DEFLATED;
     for skip in 0..4 {
-        let Some(part) = clean.get(skip..).filter(|part| promising(part)) else { continue };
+        let Some(part) = clean.get(skip..).filter(|part| rows.promising(skip) || begins_well(part, deflated)) else { continue };
         let Some(decoded) = decode_clean(part) else { continue };
         if worth_a_view(&decoded, sink.budget) {
             return sink.run(decoded, written(bytes, run), "base64", None);
         }
     }
-    // Written backwards, the padding goes before the run.
+    // Written backwards, the padding goes before the run. The first of each four is then the last.
+    let first = clean.len().wrapping_sub(1) % 4;
     clean.reverse();
-    if promising(clean)
+    if (rows.promising(first) || begins_well(clean, deflated))
         && let Some(decoded) = decode_clean(clean).filter(|decoded| worth(decoded))
     {
         return sink.run(decoded, written(bytes, run), "reversed-base64", None);
@@ -62,43 +70,73 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     }
 }
 
-/// Whether a run may decode to something that is worth a look: the first of each four characters has the high bits of a byte, and says whether
-/// that is ASCII. Most runs are identifiers and hashes, and end here.
-fn promising(clean: &[u8]) -> bool {
-    let (mut good, mut row, mut longest) = (0, 0, 0);
-    for quad in clean.chunks(4) {
-        if matches!(quad.first(), Some(b'I'..=b'Z' | b'a'..=b'f' | b'A' | b'C' | b'D')) {
-            good += 1;
-            row += 1;
-            longest = longest.max(row);
-        } else {
-            row = 0;
-        }
+const LOWER: u8 = 1;
+const UPPER: u8 = 2;
+const DIGIT: u8 = 4;
+/// What stands in names and paths as well. A plus does not.
+const MARK: u8 = 8;
+
+/// What each byte of a run is; padding, blanks and line breaks are nothing.
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        kinds[i] = match i as u8 {
+            b'a'..=b'z' => LOWER,
+            b'A'..=b'Z' => UPPER,
+            b'0'..=b'9' | b'+' => DIGIT,
+            b'-' | b'_' | b'/' => MARK,
+            _ => 0,
+        };
+        i += 1;
     }
-    let quads = clean.len().div_ceil(4);
-    // Text has 85 % printable bytes (`worth`), so that at most 45 % of the quads begin with one that is none; a serialisation has a row of them.
-    good * 100 >= quads * 55 || longest >= 6 || begins_well(clean)
+    kinds
+};
+
+/// For each place in four at which encoded bytes may begin: how many of the fours begin as ASCII does, and how many of them in a row. The first of
+/// four characters has the high bits of a byte, and says whether that is ASCII. Most runs are identifiers and hashes, and end here.
+struct Rows {
+    good: [u32; 4],
+    longest: [u32; 4],
+    length: usize,
+}
+
+impl Rows {
+    fn of(clean: &[u8]) -> Rows {
+        let (mut good, mut row, mut longest) = ([0; 4], [0; 4], [0; 4]);
+        let mut add = |place: usize, byte: u8| {
+            let fits = u32::from(matches!(byte, b'I'..=b'Z' | b'a'..=b'f' | b'A' | b'C' | b'D'));
+            good[place] += fits;
+            row[place] = (row[place] + 1) * fits;
+            longest[place] = longest[place].max(row[place]);
+        };
+        let (quads, rest) = clean.as_chunks::<4>();
+        for quad in quads {
+            quad.iter().enumerate().for_each(|(place, b)| add(place, *b));
+        }
+        rest.iter().enumerate().for_each(|(place, b)| add(place, *b));
+        Rows { good, longest, length: clean.len() }
+    }
+
+    /// Text has 85 % printable bytes (`worth`), so that at most 45 % of the fours begin with one that is none; a serialisation has a row of them.
+    fn promising(&self, place: usize) -> bool {
+        let quads = self.length.saturating_sub(place).div_ceil(4);
+        self.good[place] as usize * 100 >= quads * 55 || self.longest[place] >= 6
+    }
 }
 
 /// Whether it begins like a compressed stream, an archive or text beyond ASCII, or may be raw deflate: that has no magic, but one last block that
 /// is coded (RFC 1951 section 3.2.3), and every kind of character in it.
-fn begins_well(clean: &[u8]) -> bool {
+fn begins_well(clean: &[u8], deflated: bool) -> bool {
     let mut head = [0; HEAD / 4 * 3];
     for (out, quad) in head.chunks_mut(3).zip(clean.chunks(4)) {
         let bits = quad.iter().fold(0_u32, |n, b| n << 6 | u32::from(VALUES[usize::from(*b)])) << (6 * (4 - quad.len()));
         out.iter_mut().zip(&bits.to_be_bytes()[1..]).for_each(|(o, b)| *o = *b);
     }
-    let has = |kind: fn(&u8) -> bool| clean.iter().any(kind);
     let head = head.get(..clean.len() / 4 * 3).unwrap_or(&head);
     // Text beyond ASCII: cut in the middle of a character, perhaps.
     let utf8 = || std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
-    super::container::packed(head)
-        || utf8()
-        || (clean.len() >= MIN_DEFLATED
-            && matches!(head.first().map(|b| b & 7), Some(3 | 5))
-            && has(u8::is_ascii_digit)
-            && has(u8::is_ascii_uppercase)
-            && has(u8::is_ascii_lowercase))
+    super::container::packed(head) || utf8() || (deflated && matches!(head.first().map(|b| b & 7), Some(3 | 5)))
 }
 
 /// The run as it is written: with the indent and the last line break of a block, with the head of a `data:` URL.
