@@ -4,6 +4,7 @@
 
 use data_encoding::BASE64;
 use portcullis_engine::{Coverage, Engine, FingerprintKey, Gap, Kind, Limits, Media, Report, RuleSet};
+use rand::{Rng, SeedableRng};
 
 const RULES: &str = r"
 provider: acme
@@ -92,5 +93,16 @@ fn an_archive_beyond_the_budget_is_a_gap() {
     for (name, _, bytes) in long {
         let report = tight.scan(&Kind::body(Media::default()), &bytes);
         assert!(matches!(report.coverage, Coverage::Partial { gap: Gap::Budget, .. }), "{name}: {:?}", report.coverage);
+    }
+}
+
+#[test]
+fn random_bytes_are_no_container() {
+    let mut random = rand::rngs::StdRng::seed_from_u64(5);
+    for i in 0..20_000_usize {
+        let mut bytes = vec![0; 16 + i % 200];
+        random.fill(&mut bytes[..]);
+        let report = scan(&bytes);
+        assert_eq!(outcome(&report), "clean", "{}", BASE64.encode(&bytes));
     }
 }

@@ -149,7 +149,6 @@ ENCRYPTED = {
     "PKCS #12": lambda: cms("pkcs12", "-export", "-in", "c", "-inkey", "k", "-passout", "pass:x"),
     "age": lambda: b"age-encryption.org/v1\n-> X25519 " + base64.b64encode(b"k" * 32) + b"\n" + bytes(range(64)),
     "age, armoured": lambda: b"-----BEGIN AGE ENCRYPTED FILE-----\n" + base64.encodebytes(b"age-encryption.org/v1\n-> X25519 " + bytes(64)) + b"-----END AGE ENCRYPTED FILE-----\n",
-    "ansible-vault": lambda: b"$ANSIBLE_VAULT;1.1;AES256\n" + b"3161326233343536\n" * 8,
     "KeePass": lambda: struct.pack("<II", 0x9AA2D903, 0xB54BFB67) + bytes(range(64)),
 }
 UNDECODABLE = {
@@ -160,6 +159,7 @@ UNDECODABLE = {
     "cabinet": lambda: b"MSCF\0\0\0\0" + bytes(range(60)),
 }
 CLEAN = {
+    "ansible-vault": lambda: b"$ANSIBLE_VAULT;1.1;AES256\n" + b"3161326233343536\n" * 8,
     "gpg --detach-sign": signed("--detach-sign"),
     "gpg --detach-sign --armor": signed("--detach-sign", "--armor"),
     "gpg --export": lambda: signed("--export")(),

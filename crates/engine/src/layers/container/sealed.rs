@@ -1,7 +1,7 @@
 //! What is recognised and cannot be opened: encrypted content, and archives that nothing here unpacks.
 //!
-//! Signatures, certificates and public keys hide nothing, and neither do single encrypted values in a document that can be read (SOPS, sealed
-//! secrets, JWE): they are no gaps.
+//! Signatures, certificates and public keys hide nothing. Encrypted text that is made to be published (Ansible vaults, SOPS, sealed secrets) and
+//! opaque tokens (JWE, Fernet) are text like any other: they are no gaps.
 
 use std::ops::{ControlFlow, Range};
 
@@ -25,7 +25,7 @@ pub(super) fn anywhere(bytes: &[u8]) -> Option<Gap> {
 
 /// Magics that are believed only at the beginning of a view.
 pub(super) fn first(bytes: &[u8]) -> Option<Gap> {
-    const ENCRYPTED: [&[u8]; 3] = [b"age-encryption.org/v1\n", b"Salted__", b"$ANSIBLE_VAULT;"];
+    const ENCRYPTED: [&[u8]; 2] = [b"age-encryption.org/v1\n", b"Salted__"];
     // Cabinet, WIM, lrzip, zpaq, ACE.
     const PACKED: [&[u8]; 4] = [b"MSCF\0\0\0\0", b"MSWIM\0\0\0", b"LRZI\0", b"7kSt\xa0\x31\x83\xd3\x8c\xb2\x28\xb0\xd3"];
     if ENCRYPTED.iter().any(|magic| bytes.starts_with(magic) && bytes.len() >= 16) {
@@ -69,24 +69,22 @@ fn arj(bytes: &[u8]) -> bool {
     header.is_some_and(|h| bytes.get(4 + size..8 + size) == Some(&crc32fast::hash(h).to_le_bytes()[..]))
 }
 
-/// An OpenPGP message that is encrypted: session keys (packets of tag 1 and 3), then encrypted data (RFC 9580 section 10.3).
+/// An OpenPGP message that is encrypted: session keys, then encrypted data (RFC 9580 section 10.3). A tag is one byte: all that follows it must fit.
 fn openpgp(bytes: &[u8]) -> bool {
     let mut rest = bytes;
-    let mut keys = 0;
-    while keys < 64 {
-        match packet(rest) {
-            Some((1 | 3, body)) => {
-                let versions = rest.get(body.start).copied();
-                if !matches!(versions, Some(2..=6)) {
-                    return false;
-                }
-                keys += 1;
-                let Some(next) = rest.get(body.end..) else { return true };
-                rest = next;
-            }
-            // Cut off behind its session keys.
-            None if keys > 0 && rest.is_empty() => return true,
-            Some((9 | 18 | 20, _)) => return keys > 0,
+    for keys in 0..64 {
+        let Some((tag, body)) = packet(rest) else { return false };
+        let content = rest.get(body.start..).unwrap_or_default();
+        let fits = match (tag, content) {
+            // Version, key, algorithm (section 5.1); version, cipher, kind of the string-to-key specifier (section 5.3).
+            (1, [3, _, _, _, _, _, _, _, _, 1 | 2 | 16 | 18 | 25 | 26, ..]) | (3, [4, 1..=13, 0 | 1 | 3 | 4, ..]) => body.len() >= 4,
+            (1 | 3, [5 | 6, ..]) => body.len() >= 20,
+            (9 | 20, _) => return keys > 0,
+            (18, [1 | 2, ..]) => return keys > 0,
+            _ => false,
+        };
+        match rest.get(body.end..) {
+            Some(next) if fits => rest = next,
             _ => return false,
         }
     }
