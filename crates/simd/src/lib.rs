@@ -7,10 +7,12 @@
 #[expect(unsafe_code, reason = "a processor is asked at run time what it has, and arrays are loaded as vectors")]
 mod avx2;
 mod class;
+mod find;
 mod masks;
 mod runs;
 
 pub use class::Class;
+pub use find::find;
 pub use masks::{count, masks, repeats};
 pub use runs::next_run;
 

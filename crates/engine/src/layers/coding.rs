@@ -1,5 +1,7 @@
 //! Compressed streams, decoded step by step: never more than 64 KiB of output a step, and whoever asks pays the budget between steps.
 
+mod lz4;
+mod lzw;
 mod readers;
 mod zstd;
 
@@ -10,6 +12,8 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use super::Budget;
 use crate::Gap;
+pub(super) use lz4::block as lz4_block;
+pub(super) use readers::Bounded;
 use zstd::Zstd;
 
 /// Output of one step, in bytes.
@@ -43,7 +47,7 @@ impl fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// The decoder of a content coding (RFC 9110 section 8.4.1, and `zlib`, `raw-deflate` for layers); `None` for one that is not known.
+    /// The decoder of a content coding (RFC 9110 section 8.4.1, and `zlib`, `raw-deflate`, `zstd-file` for layers); `None` for one that is not known.
     pub(crate) fn new(coding: &str) -> Option<Decoder> {
         let codec = match coding {
             "gzip" | "x-gzip" => Codec::Gzip(Decompress::new_gzip(15)),
@@ -54,6 +58,7 @@ impl Decoder {
                 Codec::Brotli(Box::new(Brotli::new_strict(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default())))
             }
             "zstd" => Codec::Zstd(Box::default()),
+            "zstd-file" => Codec::Zstd(Box::new(Zstd::file())),
             _ => return None,
         };
         Some(Decoder { codec, finished: false })

@@ -1,22 +1,34 @@
 //! Compressed streams and archives by their magic, and the question whether decoded bytes are worth a look.
 
-use std::ops::ControlFlow;
+mod bare;
+mod magic;
+mod sealed;
+mod sevenz;
+mod zip;
+
+pub(super) use bare::brotli_like;
+
+use std::ops::{ControlFlow, Range};
 
 use simd::{Class, count, next_run};
 
 use super::sink::{Flow, Sink};
 use super::{Budget, census, coding};
 use crate::Gap;
+use magic::Form;
 
-/// The newest "version needed to extract" that APPNOTE.TXT section 4.4.3.2 knows.
-const NEWEST_ZIP: usize = 63;
+/// What one attempt to decode costs beside its output, in units of work.
+const ATTEMPT: u64 = 64;
+
+/// A script before an archive that it extracts is at most this long.
+const SELF_EXTRACTING: usize = 64 << 10;
 
 /// A stream that decoded to this much is a stream, not garbage that looked like one.
 const REAL: usize = 512;
 
 /// Whether decoded bytes look like something: mostly printable, UTF-16 text, or a container's magic.
-pub(super) fn worth(bytes: &[u8]) -> bool {
-    if magic(bytes).is_some() || bytes.starts_with(b"PK\x03\x04") {
+pub(in crate::layers) fn worth(bytes: &[u8]) -> bool {
+    if packed(bytes) || memchr::memmem::find(bytes.get(..SELF_EXTRACTING).unwrap_or(bytes), b"PK\x03\x04").is_some() {
         return true;
     }
     let sample = bytes.get(..4096).unwrap_or(bytes);
@@ -38,9 +50,9 @@ fn texty(bytes: &[u8]) -> bool {
     text * 10 >= sample.len() * 9
 }
 
-/// Whether bytes begin like a compressed stream or an archive.
+/// Whether bytes begin like a compressed stream, an archive, a document or something that cannot be opened.
 pub(super) fn packed(bytes: &[u8]) -> bool {
-    magic(bytes).is_some() || bytes.starts_with(b"PK\x03\x04")
+    magic::first(bytes).is_some() || magic::document(bytes) || sealed::compressed(bytes).is_some()
 }
 
 /// A binary serialisation that holds something carries a printable run at least this long.
@@ -62,111 +74,69 @@ const fn range<const N: usize>(first: u8) -> [u8; N] {
     characters
 }
 
-/// The coding that bytes with this beginning have.
-fn magic(bytes: &[u8]) -> Option<&'static str> {
-    match bytes {
-        // No reserved flag, method deflate (RFC 1952 section 2.3.1).
-        [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0 => Some("gzip"),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
-        // Header checksum of RFC 1950 section 2.2.
-        [0x78, second, ..] if (0x7800 + u16::from(*second)).is_multiple_of(31) && second & 0x20 == 0 => Some("zlib"),
-        // Block size, and the magic of the first block (pi) or of the end (its root).
-        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => Some("bzip2"),
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some("xz"),
-        [0x04, 0x22, 0x4d, 0x18, ..] => Some("lz4"),
-        [0x5d, 0, 0, ..] if lzma(bytes) => Some("lzma"),
-        _ => None,
-    }
-}
-
-/// The header of `.lzma` has no magic: lc 3, lp 0, pb 2, a dictionary of 2^n or 2^n + 2^(n-1) bytes, and a length that is unknown or less than
-/// 256 GiB, as `xz` itself asks for.
-fn lzma(bytes: &[u8]) -> bool {
-    let Some((header, _)) = bytes.split_first_chunk::<13>() else { return false };
-    let [_, a, b, c, d, length @ ..] = *header;
-    let dictionary = u32::from_le_bytes([a, b, c, d]);
-    let shape = dictionary >> dictionary.trailing_zeros().min(31);
-    let length = u64::from_le_bytes(length);
-    matches!(shape, 1 | 3) && (length == u64::MAX || length < 1 << 38)
-}
-
-/// Streams anywhere in the view, zip entries, and raw deflate behind a text encoding.
+/// Content in armour; streams and archives anywhere in the view; what a view is as a whole.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let declared = sink.view.kind.is_some_and(|k| !k.media.content_encoding.is_empty());
     if declared {
         return ControlFlow::Continue(());
     }
+    sealed::armoured(sink)?;
     // Text holds no stream; what is left of it is looked at by the text layers.
     let text = !sink.census.any(census::CONTROL) && (!sink.census.any(census::HIGH) || std::str::from_utf8(bytes).is_ok());
     if text {
+        if let Some(gap) = sealed::first(bytes) {
+            sink.budget.miss(0, gap);
+        }
         return ControlFlow::Continue(());
     }
-    let mut at = 0;
-    let mut found = false;
-    while let Some(step) = bytes.get(at..).and_then(beginning) {
-        at += step;
-        let rest = bytes.get(at..).unwrap_or_default();
-        let taken = match magic(rest) {
-            Some(coding) => stream(sink, coding, at)?,
-            None if rest.starts_with(b"PK\x03\x04") => entry(sink, at)?,
+    let found = forms(sink)?;
+    if let Some((coding, at)) = sealed::compressed(bytes) {
+        stream(sink, coding, at..bytes.len())?;
+    }
+    match bare::decode(bytes, texty(bytes), sink.budget) {
+        Some((decoded, layer)) if !found => sink.unpacked(decoded, 0..bytes.len(), layer),
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+/// What has a magic, wherever it stands; whether there was anything.
+fn forms(sink: &mut Sink<'_, '_>) -> ControlFlow<(), bool> {
+    let bytes = sink.bytes();
+    let (mut at, mut found) = (0, false);
+    let mut form = magic::first(bytes);
+    while at < bytes.len() {
+        let taken = match form {
+            Some(Form::Stream(coding)) => stream(sink, coding, at..bytes.len())?,
+            Some(Form::Zip) => zip::entry(sink, at)?,
+            Some(Form::SevenZip) => sevenz::archive(sink, at)?,
+            Some(Form::Sealed(gap)) => {
+                sink.budget.miss(at, gap);
+                2
+            }
             None => 1,
         };
         found |= taken > 1;
         at += taken;
+        let Some(step) = bytes.get(at..).and_then(magic::beginning) else { break };
+        at += step;
+        form = magic::form(bytes.get(at..).unwrap_or_default());
     }
-    if !found && bytes.len() >= 16 && !texty(bytes) {
-        raw(sink)?;
-    }
-    ControlFlow::Continue(())
+    ControlFlow::Continue(found)
 }
 
-/// The first bytes of everything that [`magic`] knows, and of zip entries.
-static BEGINNINGS: [bool; 256] = {
-    let mut first = [false; 256];
-    let firsts = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x5d, b'P'];
-    let mut i = 0;
-    while i < firsts.len() {
-        first[firsts[i] as usize] = true;
-        i += 1;
-    }
-    first
-};
-
-/// Where the next byte stands that a magic begins with.
-fn beginning(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|b| BEGINNINGS[usize::from(*b)])
-}
-
-/// Raw deflate has no beginning of its own: bytes that decode to their end, to something that is worth a look, are it.
-fn raw(sink: &mut Sink<'_, '_>) -> Flow {
-    let bytes = sink.bytes();
-    match deflated(bytes, sink.budget) {
-        Some(decoded) => sink.unpacked(decoded, 0..bytes.len(), "deflate"),
-        None => ControlFlow::Continue(()),
-    }
-}
-
-/// What bytes are as raw deflate, if they are.
-fn deflated(bytes: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
-    // Reserved block type (RFC 1951 section 3.2.3), or stored bytes, which are seen as they are.
-    if bytes.len() < 16 || matches!(bytes.first().map(|b| b >> 1 & 3), Some(0 | 3) | None) {
-        return None;
-    }
-    let done = coding::decode("raw-deflate", bytes, 0, budget)?;
-    (done.gap.is_none() && done.taken >= bytes.len() * 9 / 10 && worth(&done.bytes)).then_some(done.bytes)
-}
-
-/// Whether bytes behind a text encoding are worth a view: for what they look like, or as raw deflate.
+/// Whether bytes behind a text encoding are worth a view: for what they look like, or as a stream without a magic.
 pub(super) fn worth_a_view(bytes: &[u8], budget: &mut Budget) -> bool {
-    // A last block, as all short streams are.
-    worth(bytes) || (bytes.first().is_some_and(|b| b & 1 == 1) && !texty(bytes) && deflated(bytes, budget).is_some())
+    // A last block, as all short deflated streams are.
+    let deflated = bytes.first().is_some_and(|b| b & 1 == 1);
+    worth(bytes) || (!texty(bytes) && ((deflated && bare::deflated(bytes, budget).is_some()) || bare::brotli(bytes, budget).is_some()))
 }
 
-/// Decodes a stream at `at`; returns how far to go on.
-fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, at: usize) -> ControlFlow<(), usize> {
-    let bytes = sink.bytes();
-    let input = bytes.get(at..).unwrap_or_default();
+/// Decodes the stream that begins with `part`; returns how far to go on.
+fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, part: Range<usize>) -> ControlFlow<(), usize> {
+    let at = part.start;
+    sink.work(ATTEMPT, at)?;
+    let input = sink.bytes().get(part).unwrap_or_default();
     let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
     let taken = done.taken.min(input.len()).max(1);
     // In the middle of other bytes much looks like a beginning (the split stream of a PNG is one): what it decodes to is looked at as far as it
@@ -174,48 +144,25 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, at: usize) -> ControlFl
     let broken = done.gap == Some(Gap::Undecodable);
     let inside = at > 0 || done.bytes.len() < REAL;
     if broken && inside && (done.bytes.len() < 16 || !worth(&done.bytes)) {
+        if done.bytes.is_empty() && coding == "xz" && xz(input) {
+            sink.budget.miss(at, Gap::Undecodable);
+        }
         return ControlFlow::Continue(1);
     }
-    if let Some(gap) = done.gap.filter(|_| done.bytes.len() >= REAL && !(broken && inside)) {
+    if let Some(gap) = done.gap.filter(|gap| *gap == Gap::Budget || (done.bytes.len() >= REAL && !(broken && inside))) {
         sink.budget.miss(at, gap);
     }
-    let layer = if coding == "raw-deflate" { "deflate" } else { coding };
+    let layer = match coding {
+        "raw-deflate" => "deflate",
+        "zstd-file" => "zstd",
+        other => other,
+    };
     sink.unpacked(done.bytes, at..at + taken, layer)?;
     ControlFlow::Continue(taken)
 }
 
-/// A zip entry by its local header (APPNOTE.TXT section 4.3.7): stored or deflated; an encrypted one is a gap.
-fn entry(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize> {
-    let bytes = sink.bytes();
-    let Some(header) = bytes.get(at..at + 30) else { return ControlFlow::Continue(1) };
-    let short = |i: usize| usize::from(u16::from_le_bytes([header[i], header[i + 1]]));
-    let long = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]) as usize;
-    let (flags, method) = (short(6), short(8));
-    let start = at + 30 + short(26) + short(28);
-    let name = bytes.get(at + 30..at + 30 + short(26)).unwrap_or_default();
-    // Machine code that handles archives has the magic too; what follows it there is no entry.
-    let plausible = short(4) & 0xff <= NEWEST_ZIP && !name.is_empty() && name.iter().all(|b| *b >= 0x20);
-    if start > bytes.len() || !plausible {
-        return ControlFlow::Continue(1);
-    }
-    if flags & 1 != 0 {
-        sink.budget.miss(at, Gap::Encrypted);
-        return ControlFlow::Continue(30);
-    }
-    sink.slice(at + 30..at + 30 + short(26), "zip-name", None)?;
-    match method {
-        0 => {
-            let end = start.saturating_add(long(18)).min(bytes.len());
-            sink.slice(start..end, "zip", None)?;
-            ControlFlow::Continue((start - at).max(1))
-        }
-        8 => {
-            let taken = stream(sink, "raw-deflate", start)?;
-            ControlFlow::Continue(start - at + taken)
-        }
-        _ => {
-            sink.budget.miss(at, Gap::Undecodable);
-            ControlFlow::Continue(30)
-        }
-    }
+/// Whether the header of an xz stream has its checksum: what follows is one, and only lacks a decoder (a filter or a dictionary that is refused).
+fn xz(input: &[u8]) -> bool {
+    let flags = input.get(6..8).map(crc32fast::hash);
+    flags.is_some_and(|sum| input.get(8..12) == Some(&sum.to_le_bytes()[..]))
 }

@@ -2,7 +2,6 @@
 //! variation selectors. What a character is comes from Unicode's own data: the property Default_Ignorable_Code_Point (UAX #44), compatibility
 //! decompositions (UAX #15) and confusables (UTS #39).
 
-use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::sync::LazyLock;
 
@@ -15,7 +14,7 @@ use super::sink::{Flow, Sink};
 /// So many variation selectors in a row select nothing: they are bytes.
 const MIN_SELECTORS: usize = 12;
 
-const DISGUISED: Escapes = Escapes { find: |b| b.iter().position(|b| *b >= 0xc2), read: disguised };
+const DISGUISED: Escapes = Escapes { find: |b| simd::find(b, |b| b >= 0xc2), read: disguised };
 
 /// Every stretch with such characters, as the ASCII it stands for.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
@@ -38,35 +37,36 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     ControlFlow::Continue(())
 }
 
-/// What a character outside ASCII is taken for.
-#[derive(Debug, Clone, Copy)]
-enum Meaning {
-    Nothing,
-    Ascii(u8),
-}
-
 /// Ranges in which characters with a meaning lie: letters of living scripts that look like Latin ones, punctuation, wide and styled forms, tags.
 const RANGES: [(u32, u32); 7] =
     [(0x80, 0x2fff), (0xa4d0, 0xabff), (0xf900, 0xffff), (0x10280, 0x11fff), (0x1d400, 0x1d7ff), (0x1f100, 0x1f1ff), (0xe0000, 0xe0fff)];
 
-static MEANINGS: LazyLock<HashMap<char, Meaning>> = LazyLock::new(|| {
+/// The last of the ranges, that of the tags, is stored right behind the others.
+const TAGS: u32 = 0xe_0000;
+const BELOW_TAGS: u32 = 0x1_f200;
+
+/// For each character of the ranges what it is taken for: nothing, or ASCII; 0 for those without a meaning.
+static MEANINGS: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let ignorable = ignorable();
-    let mut meanings = HashMap::new();
+    let mut meanings = vec![0; place(TAGS + 0x1000)];
     for c in RANGES.iter().flat_map(|(first, last)| *first..=*last).filter_map(char::from_u32) {
-        let meaning = if let Some(tag) = (u32::from(c)).checked_sub(0xe_0000).filter(|t| (0x20..0x7f).contains(t)) {
-            // Tag characters repeat ASCII, invisibly.
-            u8::try_from(tag).ok().map(Meaning::Ascii)
-        } else if ignorable.iter().any(|(first, last)| (*first..=*last).contains(&c)) {
-            Some(Meaning::Nothing)
-        } else {
-            ascii(c).map(Meaning::Ascii)
-        };
-        if let Some(meaning) = meaning {
-            meanings.insert(c, meaning);
+        let tag = u32::from(c).checked_sub(TAGS).and_then(|tag| u8::try_from(tag).ok()).filter(|tag| (0x20..0x7f).contains(tag));
+        let ignorable = || ignorable.iter().any(|(first, last)| (*first..=*last).contains(&c)).then_some(NOTHING);
+        // Tag characters repeat ASCII, invisibly.
+        if let (Some(meaning), Some(slot)) = (tag.or_else(ignorable).or_else(|| ascii(c)), meanings.get_mut(place(u32::from(c)))) {
+            *slot = meaning;
         }
     }
     meanings
 });
+
+/// Stands for nothing.
+const NOTHING: u8 = 0xff;
+
+/// Where the meaning of a character is.
+fn place(c: u32) -> usize {
+    c.checked_sub(TAGS).map_or(c.min(BELOW_TAGS), |tag| BELOW_TAGS + 1 + tag.min(0x1000)) as usize
+}
 
 /// The ranges of Default_Ignorable_Code_Point, from the tables of the regex parser, and the directional marks and isolates beside it.
 fn ignorable() -> Vec<(char, char)> {
@@ -101,15 +101,18 @@ fn char_at(source: &[u8], at: usize) -> Option<char> {
         0xf0..=0xf4 => 4,
         _ => return None,
     };
+    // In noise most are no characters.
+    source.get(at + 1).filter(|second| *second & 0xc0 == 0x80)?;
     std::str::from_utf8(source.get(at..at + len)?).ok()?.chars().next()
 }
 
 fn disguised(source: &[u8], at: usize) -> Option<Escape> {
     let c = char_at(source, at)?;
-    Some(match MEANINGS.get(&c)? {
-        Meaning::Nothing => Escape::nothing(c.len_utf8()),
-        Meaning::Ascii(byte) => Escape::byte(*byte, c.len_utf8()),
-    })
+    match *MEANINGS.get(place(u32::from(c)))? {
+        0 => None,
+        NOTHING => Some(Escape::nothing(c.len_utf8())),
+        byte => Some(Escape::byte(byte, c.len_utf8())),
+    }
 }
 
 /// Bytes as variation selectors: U+FE00 to U+FE0F are 0 to 15, U+E0100 to U+E01EF the rest.
@@ -124,7 +127,7 @@ fn selector(c: char) -> Option<u8> {
 fn selectors(sink: &mut Sink<'_, '_>) -> Flow {
     let source = sink.bytes();
     let mut at = 0;
-    while let Some(step) = source.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, 0xef | 0xf3))) {
+    while let Some(step) = source.get(at..).and_then(|rest| memchr::memchr2(0xef, 0xf3, rest)) {
         at += step;
         let (mut bytes, mut end) = (Vec::new(), at);
         while let Some((c, byte)) = char_at(source, end).and_then(|c| Some((c, selector(c)?))) {

@@ -6,8 +6,10 @@ use ruzstd::io::Read;
 use super::STEP;
 use crate::Gap;
 
-/// Larger windows are refused: RFC 8878 section 3.1.1.1.2 recommends 8 MiB as what every decoder supports.
+/// Larger windows are refused in a content coding (RFC 9659 section 3).
 const MAX_WINDOW: u64 = 8 << 20;
+/// Larger windows are refused in a file, as `zstd` itself refuses them. What is not written to is never really there.
+const MAX_FILE_WINDOW: u64 = 128 << 20;
 /// The longest frame header: magic 4, descriptor 1, window 1, dictionary 4, content size 8.
 const MAX_HEADER: usize = 18;
 /// The longest block, header included (RFC 8878 section 3.1.1.2.3).
@@ -41,6 +43,13 @@ impl Default for Zstd {
 }
 
 impl Zstd {
+    /// A decoder for what `zstd` writes to a file.
+    pub(super) fn file() -> Zstd {
+        let mut zstd = Zstd::default();
+        zstd.frame.set_max_window_size(MAX_FILE_WINDOW);
+        zstd
+    }
+
     /// Whether the input ended between two frames, after at least one.
     pub(super) fn finished(&self) -> bool {
         matches!(self.state, State::Between) && self.pending.is_empty() && self.frame.blocks_decoded() > 0 && self.frame.can_collect() == 0
@@ -80,7 +89,7 @@ impl Zstd {
         match self.state {
             State::Between => self.header(),
             State::Blocks => self.block(),
-            State::Checksum => Ok(self.consume(4, State::Between)),
+            State::Checksum => self.checksum(),
             State::Skip(left) => {
                 let now = left.min(self.pending.len());
                 self.pending.drain(..now);
@@ -88,6 +97,13 @@ impl Zstd {
                 Ok(now > 0 || left == 0)
             }
         }
+    }
+
+    /// The frame gives its last bytes out only when it has its checksum.
+    fn checksum(&mut self) -> Result<bool, Gap> {
+        let Some(sum) = self.pending.get(..4) else { return Ok(false) };
+        self.frame.decode_from_to(sum, &mut []).map_err(|_| Gap::Undecodable)?;
+        Ok(self.consume(4, State::Between))
     }
 
     fn consume(&mut self, bytes: usize, next: State) -> bool {

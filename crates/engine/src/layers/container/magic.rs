@@ -1,0 +1,105 @@
+//! What the first bytes of a stream, an archive or a document say it is.
+
+use super::sealed;
+
+/// What begins at some byte of a view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A compressed stream in a coding that [`crate::layers::coding`] knows.
+    Stream(&'static str),
+    /// A local header of a zip archive.
+    Zip,
+    /// A 7-Zip archive.
+    SevenZip,
+    /// Something that cannot be opened here.
+    Sealed(crate::Gap),
+}
+
+/// The first bytes of everything that [`form`] knows.
+static BEGINNINGS: [bool; 256] = {
+    let mut first = [false; 256];
+    let firsts = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x02, 0x5d, b'P', b'L', 0xff, 0x89, b'7', b'R', 0x03, 0x00];
+    let mut i = 0;
+    while i < firsts.len() {
+        first[firsts[i] as usize] = true;
+        i += 1;
+    }
+    first
+};
+
+/// Where the next byte stands that a magic begins with.
+pub(super) fn beginning(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|b| BEGINNINGS[usize::from(*b)])
+}
+
+/// What bytes with this beginning are.
+pub(super) fn form(bytes: &[u8]) -> Option<Form> {
+    let coding = match bytes {
+        // No reserved flag, method deflate (RFC 1952 section 2.3.1).
+        [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0 => "gzip",
+        // Codes of 9 to 16 bits, and the flag of the block mode; the other flags are reserved (ncompress).
+        [0x1f, 0x9d, flags, ..] if flags & 0x60 == 0 && matches!(flags & 0x1f, 9..=16) => "compress",
+        // A frame, or one to be skipped (RFC 8878 section 3.1.2).
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => "zstd-file",
+        // Header checksum of RFC 1950 section 2.2.
+        [0x78, second, ..] if (0x7800 + u16::from(*second)).is_multiple_of(31) && second & 0x20 == 0 => "zlib",
+        // Block size, and the magic of the first block (pi) or of the end (its root).
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, 0x53, 0x59, ..] => "bzip2",
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => "xz",
+        // Version 1 (lzip's manual, "File format").
+        [b'L', b'Z', b'I', b'P', 1, ..] => "lzip",
+        [0x04, 0x22, 0x4d, 0x18, ..] => "lz4",
+        [0x02, 0x21, 0x4c, 0x18, ..] => "lz4-legacy",
+        // The stream identifier (snappy's framing_format.txt section 4.1).
+        [0xff, 0x06, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => "snappy",
+        [0x5d, 0, 0, ..] if lzma(bytes) => "lzma",
+        [b'P', b'K', 3, 4, ..] => return Some(Form::Zip),
+        [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => return Some(Form::SevenZip),
+        _ => return sealed::anywhere(bytes).map(Form::Sealed),
+    };
+    Some(Form::Stream(coding))
+}
+
+/// What a view is that begins like this: what [`form`] knows, and what has too short a magic to be believed anywhere else.
+pub(super) fn first(bytes: &[u8]) -> Option<Form> {
+    let zlib = |cmf: u8, flags: u8| cmf & 0x0f == 8 && cmf >> 4 <= 7 && (u16::from(cmf) << 8 | u16::from(flags)).is_multiple_of(31);
+    form(bytes).or_else(|| match bytes {
+        // Windows of less than 32 KiB.
+        [cmf, flags, ..] if zlib(*cmf, *flags) && flags & 0x20 == 0 => Some(Form::Stream("zlib")),
+        _ => sealed::first(bytes).map(Form::Sealed),
+    })
+}
+
+/// Whether bytes are a document or a picture that may hold text in parts of its own.
+pub(super) fn document(bytes: &[u8]) -> bool {
+    const MAGICS: [&[u8]; 16] = [
+        b"\x89PNG\r\n\x1a\n",
+        b"\xff\xd8\xff",
+        b"GIF87a",
+        b"GIF89a",
+        b"RIFF",
+        b"%PDF-",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        b"PACK\0\0\0",
+        b"SQLite format 3\0",
+        b"bplist0",
+        b"!<arch>\n",
+        b"\x7fELF",
+        b"\0asm",
+        b"ID3",
+        b"Obj\x01",
+        b"PAR1",
+    ];
+    MAGICS.iter().any(|magic| bytes.starts_with(magic)) || bytes.get(257..262) == Some(b"ustar")
+}
+
+/// The header of `.lzma` has no magic: lc 3, lp 0, pb 2, a dictionary of 2^n or 2^n + 2^(n-1) bytes, and a length that is unknown or less than
+/// 256 GiB, as `xz` itself asks for.
+fn lzma(bytes: &[u8]) -> bool {
+    let Some((header, _)) = bytes.split_first_chunk::<13>() else { return false };
+    let [_, a, b, c, d, length @ ..] = *header;
+    let dictionary = u32::from_le_bytes([a, b, c, d]);
+    let shape = dictionary >> dictionary.trailing_zeros().min(31);
+    let length = u64::from_le_bytes(length);
+    matches!(shape, 1 | 3) && (length == u64::MAX || length < 1 << 38)
+}
