@@ -10,6 +10,8 @@ use super::sink::{Flow, Sink};
 
 /// Fewer numbers are a list of numbers.
 const MIN_NUMBERS: usize = 10;
+/// A full line of a dump is at least this long: an offset and sixteen bytes.
+const MIN_DUMP: usize = 40;
 /// Longest text between two numbers: `) + String.fromCharCode(`.
 const MAX_GAP: usize = 28;
 
@@ -20,8 +22,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     }
     lists(sink)?;
     bits(sink)?;
-    // The offsets of a dump have zeros before them.
-    if memchr::memmem::find(sink.bytes(), b"000").is_some() { dumps(sink) } else { ControlFlow::Continue(()) }
+    if has_dump(sink.bytes()) { dumps(sink) } else { ControlFlow::Continue(()) }
 }
 
 /// The stretches in which enough numbers follow each other at short distance to be a list: hardly any, so that what follows is for those only.
@@ -29,7 +30,8 @@ fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut digits = Vec::new();
     simd::masks(bytes, &DIGITS, &mut digits);
     let mut found = Vec::new();
-    let (mut first, mut last, mut count, mut before) = (0, 0, 0, 0);
+    let mut before = 0;
+    let mut row = Row::default();
     for (word, digits) in digits.iter().enumerate() {
         // Digits with none before them.
         let mut begins = digits & !(digits << 1 | before >> 63);
@@ -37,19 +39,51 @@ fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
         while begins != 0 {
             let at = 64 * word + begins.trailing_zeros() as usize;
             begins &= begins - 1;
-            if at - last > MAX_GAP + 3 {
-                if count >= MIN_NUMBERS {
-                    found.push(first..last + 4);
-                }
-                (first, count) = (at, 0);
+            let behind = after(bytes, at);
+            let near = row.behind.is_some() && at - row.last <= MAX_GAP + 3;
+            if !near {
+                row.end(at, &mut found);
             }
-            (last, count) = (at, count + 1);
+            (row.last, row.count) = (at, row.count + 1);
+            // The last number of a list may have something else behind it.
+            if near && behind != row.behind && behind != Some(b' ') && row.behind != Some(b' ') {
+                row.end(at, &mut found);
+                row.count = 1;
+            }
+            row.behind = behind;
         }
     }
-    if count >= MIN_NUMBERS {
-        found.push(first..last + 4);
-    }
+    row.end(bytes.len(), &mut found);
     found
+}
+
+/// Numbers that follow each other at short distance, with the same mark behind each.
+#[derive(Debug, Default)]
+struct Row {
+    first: usize,
+    last: usize,
+    count: usize,
+    behind: Option<u8>,
+}
+
+impl Row {
+    /// Nothing more belongs to it; the next begins at `next`.
+    fn end(&mut self, next: usize, found: &mut Vec<Range<usize>>) {
+        if self.count >= MIN_NUMBERS {
+            found.push(self.first..self.last + 4);
+        }
+        (self.first, self.count) = (next, 0);
+    }
+}
+
+/// What stands behind the number at `at`: any blank as one, and the end as a blank. `None`: it is too long for a character.
+fn after(bytes: &[u8], at: usize) -> Option<u8> {
+    let rest = bytes.get(at..)?;
+    match rest.iter().take(4).find(|b| !b.is_ascii_digit()) {
+        Some(behind) if !behind.is_ascii_whitespace() => Some(*behind),
+        None if rest.len() > 3 => None,
+        _ => Some(b' '),
+    }
 }
 
 static DIGITS: Class = Class::of(b"0123456789");
@@ -157,6 +191,20 @@ fn bits_within(sink: &mut Sink<'_, '_>, bytes: &[u8], from: usize, bit: impl Fn(
         at = end.max(start) + bytes.get(end..).map_or(0, |rest| rest.iter().take_while(|b| bit(b)).count()).max(1);
     }
     ControlFlow::Continue(())
+}
+
+/// Whether a line somewhere may be one of a dump: digits in groups, and not just an indent.
+fn has_dump(bytes: &[u8]) -> bool {
+    static GROUPS: Class = Class::of(b"0123456789abcdefABCDEF: ");
+    static HEX: Class = Class::of(b"0123456789abcdefABCDEF");
+    let mut at = 0;
+    while let Some(run) = next_run(bytes, at, &GROUPS, MIN_DUMP) {
+        at = run.end;
+        if bytes.get(run).is_some_and(|run| simd::count(run, &HEX) >= MIN_DUMP / 2) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Lines of `xxd`, `hexdump -C`, `od -tx1`: an offset, hex digits in groups, and perhaps the characters.

@@ -14,7 +14,19 @@ use super::sink::{Flow, Sink};
 /// So many variation selectors in a row select nothing: they are bytes.
 const MIN_SELECTORS: usize = 12;
 
-const DISGUISED: Escapes = Escapes { find: |b| simd::find(b, |b| b >= 0xc2), read: disguised };
+const DISGUISED: Escapes = Escapes { find: character, read: disguised };
+
+/// Where the next byte is that begins a character beyond ASCII, as its second byte tells: in noise most do not.
+fn character(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += simd::find(bytes.get(at..)?, |b| b >= 0xc2)?;
+        if bytes.get(at + 1).is_some_and(|second| *second & 0xc0 == 0x80) {
+            return Some(at);
+        }
+        at += 1;
+    }
+}
 
 /// Every stretch with such characters, as the ASCII it stands for.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
@@ -101,8 +113,6 @@ fn char_at(source: &[u8], at: usize) -> Option<char> {
         0xf0..=0xf4 => 4,
         _ => return None,
     };
-    // In noise most are no characters.
-    source.get(at + 1).filter(|second| *second & 0xc0 == 0x80)?;
     std::str::from_utf8(source.get(at..at + len)?).ok()?.chars().next()
 }
 
