@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::opening::{self, Set};
-use grams::{fold, rarity};
+use grams::{common, fold};
 
 /// log2 of the bits of the bitmap: 128 KiB, a part of the second-level cache.
 const BITS: u32 = 20;
@@ -95,8 +95,8 @@ impl<T: Ord> Prefilter<T> {
         let starts = (0..=1_u32 << BUCKETS).map(|b| filter.grams.partition_point(|g| bucket(g.folded) < b as usize) as u32).collect();
         filter.buckets = starts;
         for gram in &filter.grams {
-            let bit = hash(gram.folded) >> (32 - BITS);
-            filter.bitmap[(bit >> 6) as usize] |= 1 << (bit & 63);
+            let (word, bits) = bits(gram.folded);
+            filter.bitmap[word] |= bits;
         }
         filter
     }
@@ -106,8 +106,9 @@ impl<T: Ord> Prefilter<T> {
         let index = self.words.len() as u32;
         for parity in 0..2 {
             let all = word.windows(4).enumerate().skip(parity).step_by(2);
-            if let Some((offset, gram)) = all.min_by_key(|(_, g)| rarity(g)) {
-                self.grams.push(Gram { folded: fold([gram[0], gram[1], gram[2], gram[3]]), word: index, offset: offset as i32 });
+            let all = all.filter_map(|(offset, g)| Some((offset, *g.first_chunk::<4>()?)));
+            if let Some((offset, gram)) = all.min_by_key(|(_, g)| common(*g)) {
+                self.grams.push(Gram { folded: fold(gram), word: index, offset: offset as i32 });
                 continue;
             }
             // Too short for this parity: the gram reaches over one byte before or behind the word.
@@ -153,12 +154,14 @@ impl<T: Ord> Prefilter<T> {
     /// The hits whose gram begins in `from..to`, which is even.
     fn piece(&self, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<(usize, u32)>) {
         let text = &bytes[from..(to + 3).min(bytes.len())];
-        for (i, gram) in text.windows(4).step_by(2).enumerate() {
-            let folded = fold([gram[0], gram[1], gram[2], gram[3]]);
-            if self.maybe(folded) {
-                self.look_up(bytes, from + 2 * i, folded, hits);
+        simd::best(|| {
+            for (i, gram) in text.windows(4).step_by(2).enumerate() {
+                let folded = fold([gram[0], gram[1], gram[2], gram[3]]);
+                if self.maybe(folded) {
+                    self.look_up(bytes, from + 2 * i, folded, hits);
+                }
             }
-        }
+        });
         if to == bytes.len() {
             // The last bytes, as if blanks followed.
             for at in (bytes.len().saturating_sub(3)..bytes.len()).filter(|at| at % 2 == 0) {
@@ -171,8 +174,8 @@ impl<T: Ord> Prefilter<T> {
 
     #[inline(always)]
     fn maybe(&self, folded: u32) -> bool {
-        let bit = hash(folded) >> (32 - BITS);
-        self.bitmap[(bit >> 6) as usize] >> (bit & 63) & 1 == 1
+        let (word, bits) = bits(folded);
+        self.bitmap[word] & bits == bits
     }
 
     /// The words with this gram that stand around `at`.
@@ -198,9 +201,16 @@ impl<T: Ord> Prefilter<T> {
     }
 }
 
+/// The word of the bitmap that a gram has its bits in, and those bits: two, which few other grams share.
 #[inline(always)]
-fn hash(folded: u32) -> u32 {
-    folded.wrapping_mul(0x9e37_79b1)
+fn bits(folded: u32) -> (usize, u64) {
+    let hash = hash(folded);
+    ((hash >> (70 - BITS)) as usize, 1 << (hash >> 40 & 63) | 1 << (hash >> 34 & 63))
+}
+
+#[inline(always)]
+fn hash(folded: u32) -> u64 {
+    u64::from(folded).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 fn count(set: &Set) -> u32 {
@@ -208,7 +218,7 @@ fn count(set: &Set) -> u32 {
 }
 
 fn bucket(folded: u32) -> usize {
-    (hash(folded ^ folded >> 15) >> (32 - BUCKETS)) as usize
+    (hash(folded ^ folded >> 15) >> (64 - BUCKETS)) as usize
 }
 
 #[cfg(test)]
