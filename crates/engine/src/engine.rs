@@ -7,6 +7,7 @@ use rules::{Detector, RuleSet};
 use crate::known::Known;
 use crate::matcher::{AnchorCost, Matcher};
 use crate::scan::{Scanner, Window};
+use crate::seen::Seen;
 use crate::stream::Stream;
 use crate::{FingerprintKey, Kind, Report};
 
@@ -65,6 +66,7 @@ struct Inner {
     id: EngineId,
     limits: Limits,
     key: FingerprintKey,
+    seen: Seen,
 }
 
 /// A compiled rule set. Cheap to clone, immutable, shared between threads.
@@ -80,7 +82,8 @@ impl Engine {
         let matcher = Arc::new(Matcher::compile(rules)?);
         let detectors = matcher.detectors().cloned().collect();
         let id = identify(rules, &limits, &key);
-        Ok(Engine(Arc::new(Inner { matcher, known: None, detectors, id, limits, key })))
+        let seen = Seen::new(&key.0);
+        Ok(Engine(Arc::new(Inner { matcher, known: None, detectors, id, limits, key, seen })))
     }
 
     /// The same engine, looking for known secrets too. Its id is another as soon as the registry holds something.
@@ -95,7 +98,17 @@ impl Engine {
         short.copy_from_slice(&id.as_bytes()[..16]);
         let detectors = detectors.iter().cloned().chain([Known::listed()]).collect();
         let (matcher, known) = (Arc::clone(matcher), Some(Arc::new(known)));
-        Engine(Arc::new(Inner { matcher, known, detectors, id: EngineId(short), limits: *limits, key: key.clone() }))
+        // What held nothing before may hold something that is known now.
+        let seen = Seen::new(&key.0);
+        Engine(Arc::new(Inner { matcher, known, detectors, id: EngineId(short), limits: *limits, key: key.clone(), seen }))
+    }
+
+    /// The same engine, which remembers nothing of what it has looked into. Reports do not depend on that, but times do: for measuring them.
+    #[must_use]
+    pub fn fresh(&self) -> Engine {
+        let Inner { matcher, known, detectors, id, limits, key, .. } = &*self.0;
+        let (matcher, known, detectors) = (Arc::clone(matcher), known.clone(), detectors.clone());
+        Engine(Arc::new(Inner { matcher, known, detectors, id: *id, limits: *limits, key: key.clone(), seen: Seen::new(&key.0) }))
     }
 
     /// The registry of known secrets, if there is one.
@@ -155,7 +168,7 @@ impl Engine {
     }
 
     pub(crate) fn scanner(&self) -> Scanner<'_> {
-        Scanner { matcher: &self.0.matcher, known: self.known(), key: &self.0.key, limits: &self.0.limits }
+        Scanner { matcher: &self.0.matcher, known: self.known(), key: &self.0.key, limits: &self.0.limits, seen: &self.0.seen }
     }
 }
 

@@ -11,6 +11,7 @@ mod layers;
 mod matcher;
 mod report;
 mod scan;
+mod seen;
 mod stream;
 
 pub use engine::{CompileError, Engine, EngineId, Limits};

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::known::{Known, Placed, name_of};
 use crate::layers::{self, Budget, Map, Peeled, View};
 use crate::matcher::Matcher;
+use crate::seen::{self, Cost, Seen};
 use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, Limits, Location, Report};
 
 /// What one scan runs with.
@@ -18,6 +19,7 @@ pub(crate) struct Scanner<'e> {
     pub(crate) known: Option<&'e Known>,
     pub(crate) key: &'e FingerprintKey,
     pub(crate) limits: &'e Limits,
+    pub(crate) seen: &'e Seen,
 }
 
 /// Work that is granted whatever the size, so that short inputs are looked at thoroughly.
@@ -90,6 +92,8 @@ struct Found {
     coverage: Coverage,
     /// Parts of known secrets.
     pieces: Vec<Placed>,
+    /// How many times something was added to any of these.
+    news: u64,
 }
 
 impl Scanner<'_> {
@@ -152,7 +156,7 @@ impl Scanner<'_> {
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
             let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1, known };
-            self.view(&inner, Some(&step), budget, found);
+            self.unseen(&inner, &step, budget, found);
             budget.gap = mine;
             if budget.work == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -160,6 +164,23 @@ impl Scanner<'_> {
             budget.miss(0, Gap::Budget);
         }
         found.gap(path, budget);
+    }
+
+    /// Looks into a view unless it is known to hold nothing.
+    fn unseen(&self, view: &View<'_>, step: &Path<'_>, budget: &mut Budget, found: &mut Found) {
+        if view.bytes.len() < seen::LEAST {
+            return self.view(view, Some(step), budget, found);
+        }
+        // All that a report on these bytes depends on.
+        let name = self.seen.name(view.bytes, (&view.field, view.layer, view.quiet, step.depth, step.nested, step.known));
+        if self.seen.pay(name, budget) {
+            return;
+        }
+        let (before, news) = (budget.clone(), found.news);
+        self.view(view, Some(step), budget, found);
+        if found.news == news && budget.work > 0 {
+            self.seen.remember(name, Cost::between(&before, budget));
+        }
     }
 
     /// Whether a short leaf in which no word stands holds nothing else: no escapes, and no value that its key makes a secret.
@@ -179,6 +200,7 @@ impl Scanner<'_> {
 
 impl Found {
     fn add(&mut self, finding: Finding) {
+        self.news += 1;
         let id = &finding.detector.id;
         let id = name_of(&finding.detector).map_or_else(|| id.clone(), |name| format!("{id}:{name}"));
         let key = (finding.span.start, finding.span.end, id);
@@ -198,6 +220,7 @@ impl Found {
     /// Takes the gap of the view at hand, at its place in the location.
     fn gap(&mut self, path: Option<&Path<'_>>, budget: &mut Budget) {
         if let Some((at, gap)) = budget.gap.take() {
+            self.news += 1;
             let at = Path::to_location(path, at..at).start as u64;
             self.coverage = self.coverage.and(Coverage::Partial { at, gap });
         }

@@ -62,6 +62,21 @@ fn text() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
+    /// A report is the same whatever was sent before: messages that were seen, clean or not, alone or among others.
+    #[test]
+    fn what_was_seen_before_changes_nothing(parts in prop::collection::vec((text(), 0..1200_usize), 1..6), order in prop::collection::vec(0..6_usize, 1..8)) {
+        let parts: Vec<String> = parts.into_iter().map(|(text, more)| format!("{text} {}", "a few plain words, ".repeat(more / 19))).collect();
+        let engine = usual().fresh();
+        let mut sent: Vec<&String> = Vec::new();
+        for i in order {
+            sent.extend(parts.get(i % parts.len()));
+            let bytes = serde_json::json!({ "messages": sent }).to_string();
+            let (used, new) = (engine.scan(&body(), bytes.as_bytes()), usual().fresh().scan(&body(), bytes.as_bytes()));
+            prop_assert_eq!(used.findings.iter().map(summary).collect::<Vec<_>>(), new.findings.iter().map(summary).collect::<Vec<_>>());
+            prop_assert_eq!(used.coverage, new.coverage);
+        }
+    }
+
     /// However a stream is cut, findings, spans, coverage and what may be released are the same; no finding is cut by the boundary.
     #[test]
     fn chunks_change_nothing(text in text(), cuts in prop::collection::vec(1_usize..700, 1..20)) {

@@ -37,6 +37,7 @@ impl Scanner<'_> {
                 break;
             }
             let trail = Path::trail(path).into_iter().chain(piece.outer).collect();
+            found.news += 1;
             found.pieces.push(Placed {
                 value: piece.value,
                 part: piece.part.clone(),
