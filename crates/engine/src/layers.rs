@@ -95,6 +95,9 @@ pub(crate) struct Peeled<'a> {
     pub(crate) field: Option<Arc<str>>,
 }
 
+/// Units of work for each byte of a compressed stream: what taking it apart costs, and as much again for what is found in it.
+const WORK_PER_UNPACKED: u64 = 8;
+
 /// What a location may still cost. Deducted by every layer, never reset.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
@@ -104,6 +107,8 @@ pub(crate) struct Budget {
     pub(crate) ratio: u64,
     /// Units of work left: about one a byte looked at by a regex, 16 a candidate.
     pub(crate) work: u64,
+    /// Units of work that what is unpacked may still add: compressed text is as long as it is.
+    pub(crate) earned: u64,
     /// The first thing in the present view that could not be looked into: offset in that view, and why. The driver maps and clears it.
     pub(crate) gap: Option<(usize, Gap)>,
 }
@@ -119,6 +124,13 @@ impl Budget {
         }
         self.decoded -= n;
         true
+    }
+
+    /// Adds the work for `unpacked` bytes of a compressed stream, as far as there is any to add.
+    pub(crate) fn earn(&mut self, unpacked: usize) {
+        let units = (unpacked as u64).saturating_mul(WORK_PER_UNPACKED).min(self.earned);
+        self.earned -= units;
+        self.work = self.work.saturating_add(units);
     }
 
     /// Notes that something at `at` could not be looked into; the first one in a view stands.

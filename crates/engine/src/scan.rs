@@ -23,6 +23,9 @@ pub(crate) struct Scanner<'e> {
 /// Work that is granted whatever the size, so that short inputs are looked at thoroughly.
 const WORK_GRACE: u64 = 4 << 20;
 
+/// Work that compressed content may add to that of its own length: for 8 MiB of it.
+const UNPACKED_WORK: u64 = 64 << 20;
+
 /// A leaf with less bytes holds no encoding of anything: none of a secret that is long enough to be one.
 const SHORT: usize = 16;
 
@@ -95,7 +98,8 @@ struct Found {
 impl Scanner<'_> {
     /// The budget of a location of `len` bytes.
     pub(crate) fn budget(&self, len: u64) -> Budget {
-        let mut budget = Budget { decoded: self.limits.decoded_bytes, ratio: self.limits.ratio, work: WORK_GRACE, gap: None };
+        let mut budget =
+            Budget { decoded: self.limits.decoded_bytes, ratio: self.limits.ratio, work: WORK_GRACE, earned: UNPACKED_WORK, gap: None };
         self.grant(&mut budget, len);
         budget
     }

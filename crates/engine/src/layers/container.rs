@@ -2,8 +2,10 @@
 
 mod bare;
 mod magic;
+mod media;
 mod sealed;
 mod sevenz;
+mod wide;
 mod zip;
 
 pub(super) use bare::brotli_like;
@@ -91,6 +93,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let found = forms(sink)?;
+    wide::peel(sink)?;
     if let Some((coding, at)) = sealed::compressed(bytes) {
         stream(sink, coding, at..bytes.len())?;
     }
@@ -109,6 +112,7 @@ fn forms(sink: &mut Sink<'_, '_>) -> ControlFlow<(), bool> {
         let taken = match form {
             Some(Form::Stream(coding)) => stream(sink, coding, at..bytes.len())?,
             Some(Form::Zip) => zip::entry(sink, at)?,
+            Some(Form::Media(media)) => media::file(sink, media, at)?,
             Some(Form::SevenZip) => sevenz::archive(sink, at)?,
             Some(Form::Sealed(gap)) => {
                 sink.budget.miss(at, gap);
@@ -152,6 +156,7 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, part: Range<usize>) -> 
     if let Some(gap) = done.gap.filter(|gap| *gap == Gap::Budget || (done.bytes.len() >= REAL && !(broken && inside))) {
         sink.budget.miss(at, gap);
     }
+    sink.budget.earn(done.bytes.len());
     let layer = match coding {
         "raw-deflate" => "deflate",
         "zstd-file" => "zstd",
