@@ -143,12 +143,12 @@ impl Engine {
         }
         let scanner = self.scanner();
         let mut budget = scanner.budget(bytes.len() as u64);
-        scanner.scan(&Window { kind, bytes, clipped: false }, &mut budget)
+        scanner.scan(&Window { kind, bytes, clipped: false, open: false }, &mut budget)
     }
 
     /// How many detectors match in `bytes` as they stand, nothing taken apart: the matcher alone, for measuring it.
     pub fn matches(&self, bytes: &[u8]) -> usize {
-        let view = crate::layers::View { bytes, kind: None, layer: None, field: None, clipped: false, quiet: false };
+        let view = crate::layers::View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
         self.0.matcher.find(&view, &mut self.scanner().budget(bytes.len() as u64)).matches.len()
     }
 

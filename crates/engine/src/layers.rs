@@ -67,6 +67,8 @@ pub(crate) struct View<'a> {
     pub(crate) field: Option<Arc<str>>,
     /// Whether bytes of the same stream stand before this view (a window that does not begin at the beginning).
     pub(crate) clipped: bool,
+    /// Where it begins in the window it is of, when it reaches to the end of that and more bytes follow.
+    pub(crate) open: Option<usize>,
     /// Whether it is known that no word that detectors look for stands in it.
     pub(crate) quiet: bool,
 }
@@ -95,6 +97,18 @@ pub(crate) struct Peeled<'a> {
     pub(crate) field: Option<Arc<str>>,
 }
 
+/// A compressed stream that begins in a window and goes on behind it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Cut {
+    /// Where it begins in the window.
+    pub(crate) at: usize,
+    /// Its coding, as [`coding::Decoder`] knows it.
+    pub(crate) coding: &'static str,
+}
+
+/// Units of work for each byte of a compressed stream: what taking it apart costs, and as much again for what is found in it.
+const WORK_PER_UNPACKED: u64 = 8;
+
 /// What a location may still cost. Deducted by every layer, never reset.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
@@ -104,6 +118,10 @@ pub(crate) struct Budget {
     pub(crate) ratio: u64,
     /// Units of work left: about one a byte looked at by a regex, 16 a candidate.
     pub(crate) work: u64,
+    /// Units of work that what is unpacked may still add: compressed text is as long as it is.
+    pub(crate) earned: u64,
+    /// Compressed streams that go on behind the window.
+    pub(crate) cuts: Vec<Cut>,
     /// The first thing in the present view that could not be looked into: offset in that view, and why. The driver maps and clears it.
     pub(crate) gap: Option<(usize, Gap)>,
 }
@@ -119,6 +137,13 @@ impl Budget {
         }
         self.decoded -= n;
         true
+    }
+
+    /// Adds the work for `unpacked` bytes of a compressed stream, as far as there is any to add.
+    pub(crate) fn earn(&mut self, unpacked: usize) {
+        let units = (unpacked as u64).saturating_mul(WORK_PER_UNPACKED).min(self.earned);
+        self.earned -= units;
+        self.work = self.work.saturating_add(units);
     }
 
     /// Notes that something at `at` could not be looked into; the first one in a view stands.

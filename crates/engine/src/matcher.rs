@@ -132,7 +132,7 @@ impl Matcher {
 
     /// What each anchor costs on `bytes`.
     pub(crate) fn costs(&self, bytes: &[u8]) -> Vec<AnchorCost> {
-        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, quiet: false };
+        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
         let mut costs: std::collections::BTreeMap<(usize, Vec<u8>), AnchorCost> = std::collections::BTreeMap::new();
         self.prefilter.each(bytes, |at, target| {
             let rule = &self.rules[target.rule];
@@ -279,7 +279,7 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
         Disguise::Rotated => (at.start - window.start..at.end - window.start, window.start > 0),
         Disguise::Reversed => (window.end - at.end..window.end - at.start, window.end < view.bytes.len()),
     };
-    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, quiet: false };
+    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, open: None, quiet: false };
     if rule.may_begin(&inner, &hit) && rule.confirm(&inner, &hit, 0).is_some_and(|(_, hit)| hit.is_some()) {
         found.disguised.push((window, disguise));
     }

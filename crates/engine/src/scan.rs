@@ -25,6 +25,9 @@ pub(crate) struct Scanner<'e> {
 /// Work that is granted whatever the size, so that short inputs are looked at thoroughly.
 const WORK_GRACE: u64 = 4 << 20;
 
+/// Work that compressed content may add to that of its own length: for 8 MiB of it.
+const UNPACKED_WORK: u64 = 64 << 20;
+
 /// A leaf with less bytes holds no encoding of anything: none of a secret that is long enough to be one.
 const SHORT: usize = 16;
 
@@ -38,6 +41,8 @@ pub(crate) struct Window<'w> {
     pub(crate) bytes: &'w [u8],
     /// Whether bytes of the same stream stand before it.
     pub(crate) clipped: bool,
+    /// Whether bytes of the same stream follow it.
+    pub(crate) open: bool,
 }
 
 /// The layers between the location and the view at hand.
@@ -99,7 +104,14 @@ struct Found {
 impl Scanner<'_> {
     /// The budget of a location of `len` bytes.
     pub(crate) fn budget(&self, len: u64) -> Budget {
-        let mut budget = Budget { decoded: self.limits.decoded_bytes, ratio: self.limits.ratio, work: WORK_GRACE, gap: None };
+        let mut budget = Budget {
+            decoded: self.limits.decoded_bytes,
+            ratio: self.limits.ratio,
+            work: WORK_GRACE,
+            earned: UNPACKED_WORK,
+            cuts: Vec::new(),
+            gap: None,
+        };
         self.grant(&mut budget, len);
         budget
     }
@@ -113,7 +125,9 @@ impl Scanner<'_> {
     /// Scans one window. Spans are offsets in its bytes.
     pub(crate) fn scan(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
         let mut found = Found::default();
-        let view = View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, quiet: false };
+        let open = window.open.then_some(0);
+        let view =
+            View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, open, quiet: false };
         self.view(&view, None, budget, &mut found);
         self.join(&mut found);
         known::inherit(&mut found.findings);
@@ -152,7 +166,11 @@ impl Scanner<'_> {
                 return ControlFlow::Continue(());
             }
             let field = peeled.field.clone();
-            let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field, clipped: false, quiet };
+            let open = match peeled.map {
+                Map::Slice(at) if at + peeled.bytes.len() == view.bytes.len() => view.open.map(|base| base + at),
+                _ => None,
+            };
+            let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field, clipped: false, open, quiet };
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
             let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1, known };

@@ -7,12 +7,14 @@ mod decoded;
 mod tail;
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::engine::Engine;
 use crate::layers::Budget;
 use crate::scan::{Scanner, Window};
 use crate::{Coverage, Finding, Gap, Kind, Report};
-use decoded::Decoded;
+use decoded::{Decoded, Spent};
 
 /// What is known after a chunk.
 #[derive(Debug, Clone, Default)]
@@ -43,9 +45,16 @@ pub struct Stream {
     coverage: Coverage,
     budget: Budget,
     whole: u64,
-    /// What a compressed body decodes to, beyond `whole_bytes`.
-    decoded: Option<Box<Decoded>>,
+    /// What compressed content decodes to, beyond `whole_bytes`.
+    decoded: Vec<Decoded>,
+    /// Streams that this one is inside of.
+    level: u32,
+    /// What they all take together.
+    spent: Arc<Spent>,
 }
+
+/// Compressed streams that are followed at once. Most that begin by chance fail within a few bytes.
+const MOST_AT_ONCE: usize = 8;
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,29 +81,33 @@ impl Stream {
             coverage: Coverage::Complete,
             budget,
             whole: whole_bytes as u64,
-            decoded: None,
+            decoded: Vec::new(),
+            level: 0,
+            spent: Arc::default(),
         }
     }
 
     /// Takes the next bytes.
     pub fn push(&mut self, chunk: &[u8]) -> Progress {
         self.held.extend_from_slice(chunk);
+        if self.level == 0 {
+            self.spent.sent.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+        }
         let limits = self.engine.limits();
         let mut findings = Vec::new();
         while let Some(end) = self.next_window(limits.block_bytes.max(1) as u64) {
             if self.scanned == 0 {
-                self.decoded = Decoded::for_body(&self.engine, &self.kind, &self.held).map(Box::new);
+                self.decoded.extend(Decoded::declared(self));
                 // From here on the windows are of the bytes as sent.
                 self.kind.media.content_encoding.clear();
             }
-            let before = self.scanned;
             findings.extend(self.window(end, true));
             let overlap = limits.overlap_bytes as u64;
             let mut clean = end.saturating_sub(overlap).max(self.clean_to);
-            if let Some(decoded) = &mut self.decoded {
-                let from = usize::try_from(before.saturating_sub(self.base)).unwrap_or(usize::MAX);
-                let to = usize::try_from(end - self.base).unwrap_or(usize::MAX);
-                findings.extend(decoded.push(self.held.get(from..to).unwrap_or_default(), end));
+            let to = usize::try_from(end - self.base).unwrap_or(usize::MAX);
+            for decoded in &mut self.decoded {
+                let from = usize::try_from(decoded.taken().saturating_sub(self.base)).unwrap_or(usize::MAX);
+                findings.extend(decoded.push(self.held.get(from..to).unwrap_or_default(), end, &self.engine));
                 self.coverage = self.coverage.and(decoded.coverage());
                 clean = clean.min(decoded.clean_to()).max(self.clean_to);
             }
@@ -109,12 +122,12 @@ impl Stream {
     /// The sender pauses: scans what is there and tells what no live candidate claims. Costs a scan of the held bytes.
     pub fn settle(&mut self) -> Progress {
         let end = self.base + self.held.len() as u64;
-        if self.decoded.is_some() || !self.kind.media.content_encoding.is_empty() || end <= self.judged {
+        if self.decoded.iter().any(Decoded::active) || !self.kind.media.content_encoding.is_empty() || end <= self.judged {
             // Nothing can be said of half a compressed body.
             return Progress { clean_to: self.clean_to, findings: Vec::new(), coverage: self.coverage };
         }
         let claim = self.base + tail::claimed(&self.held, self.engine.limits().overlap_bytes) as u64;
-        let report = self.look(end);
+        let report = self.look(end, false);
         let (judged, clean) = (self.judged, self.clean_to);
         let open = report.findings.iter().filter(|f| f.span.end > claim).map(|f| f.span.start).min().unwrap_or(claim);
         let findings: Vec<Finding> =
@@ -129,11 +142,10 @@ impl Stream {
     pub fn finish(mut self) -> Report {
         let end = self.base + self.held.len() as u64;
         let mut findings = self.window(end, false);
-        if let Some(decoded) = self.decoded.take() {
+        for decoded in &mut self.decoded {
             let from = usize::try_from(decoded.taken().saturating_sub(self.base)).unwrap_or(usize::MAX);
-            let report = decoded.finish(self.held.get(from..).unwrap_or_default(), end);
-            findings.extend(report.findings);
-            self.coverage = self.coverage.and(report.coverage);
+            findings.extend(decoded.finish(self.held.get(from..).unwrap_or_default(), end, &self.engine));
+            self.coverage = self.coverage.and(decoded.coverage());
         }
         findings.sort_by_key(|f| (f.span.start, f.span.end));
         Report { findings, coverage: self.coverage }
@@ -149,7 +161,8 @@ impl Stream {
 
     /// Scans the window that ends at `end`, and keeps the findings that are new and final.
     fn window(&mut self, end: u64, more: bool) -> Vec<Finding> {
-        let report = self.look(end);
+        let report = self.look(end, more);
+        self.follow();
         self.coverage = self.coverage.and(report.coverage);
         let (judged, clean, overlap) = (self.judged, self.clean_to, self.engine.limits().overlap_bytes as u64);
         // One that touches the end may grow; the next window holds it whole, unless it is longer than the overlap.
@@ -161,10 +174,10 @@ impl Stream {
     }
 
     /// Scans what is held up to `end`; spans are offsets in the stream.
-    fn look(&mut self, end: u64) -> Report {
+    fn look(&mut self, end: u64, open: bool) -> Report {
         let Stream { engine, kind, held, base, budget, .. } = self;
         let len = usize::try_from(end - *base).unwrap_or(usize::MAX).min(held.len());
-        let window = Window { kind, bytes: &held[..len], clipped: *base > 0 };
+        let window = Window { kind, bytes: &held[..len], clipped: *base > 0, open };
         let scanner: Scanner<'_> = engine.scanner();
         scanner.grant(budget, len as u64);
         let mut report = scanner.scan(&window, budget);
@@ -175,6 +188,22 @@ impl Stream {
             report.coverage = Coverage::Partial { at: at + *base, gap };
         }
         report
+    }
+
+    /// Opens the compressed streams that go on behind the window that was just looked at.
+    fn follow(&mut self) {
+        for cut in std::mem::take(&mut self.budget.cuts) {
+            let at = self.base + cut.at as u64;
+            if self.decoded.iter().any(|d| d.covers(at)) {
+                continue;
+            }
+            self.decoded.retain(Decoded::active);
+            if self.decoded.iter().filter(|d| d.active()).count() >= MOST_AT_ONCE {
+                self.coverage = self.coverage.and(partial(at, Gap::Budget));
+                continue;
+            }
+            self.decoded.extend(Decoded::embedded(self, &cut, at));
+        }
     }
 
     /// No finding is cut: the boundary moves back to the start of one that reaches over it.

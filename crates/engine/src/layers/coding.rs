@@ -9,6 +9,7 @@ use std::fmt;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 use flate2::{Decompress, FlushDecompress, Status};
+use lzma_rust2::{Action, XzStream};
 
 use super::Budget;
 use crate::Gap;
@@ -38,6 +39,8 @@ enum Codec {
     Deflate,
     Brotli(Box<Brotli>),
     Zstd(Box<Zstd>),
+    Bzip2(bzip2::Decompress),
+    Xz(Box<XzStream>),
 }
 
 impl fmt::Debug for Decoder {
@@ -59,6 +62,8 @@ impl Decoder {
             }
             "zstd" => Codec::Zstd(Box::default()),
             "zstd-file" => Codec::Zstd(Box::new(Zstd::file())),
+            "bzip2" => Codec::Bzip2(bzip2::Decompress::new(false)),
+            "xz" => Codec::Xz(Box::new(XzStream::new_mem_limit(false, readers::MEMORY))),
             _ => return None,
         };
         Some(Decoder { codec, finished: false })
@@ -81,6 +86,9 @@ impl Decoder {
             let zlib = first & 0x0f == 8 && first >> 4 <= 7;
             self.codec = if zlib { Codec::Zlib(Decompress::new(true)) } else { Codec::Raw(Decompress::new(false)) };
         }
+        if self.finished && matches!(self.codec, Codec::Bzip2(_) | Codec::Xz(_)) && !self.again(input) {
+            return Ok(input.len());
+        }
         match &mut self.codec {
             Codec::Zstd(zstd) => zstd.feed(input, out),
             Codec::Gzip(state) if self.finished => {
@@ -92,6 +100,8 @@ impl Decoder {
                 }
                 Ok(input.len())
             }
+            Codec::Bzip2(state) => bunzip(state, &mut self.finished, input, out),
+            Codec::Xz(state) => unxz(state, &mut self.finished, input, out),
             Codec::Gzip(state) | Codec::Zlib(state) | Codec::Raw(state) => {
                 if self.finished {
                     return Ok(input.len());
@@ -107,6 +117,52 @@ impl Decoder {
             Codec::Deflate => Ok(0),
         }
     }
+
+    /// Begins anew where another stream follows the one that has ended.
+    fn again(&mut self, input: &[u8]) -> bool {
+        let follows = match &mut self.codec {
+            Codec::Bzip2(state) if input.starts_with(b"BZh") => {
+                *state = bzip2::Decompress::new(false);
+                true
+            }
+            Codec::Xz(state) if input.starts_with(b"\xfd7zXZ\0") => {
+                **state = XzStream::new_mem_limit(false, readers::MEMORY);
+                true
+            }
+            _ => false,
+        };
+        self.finished &= !follows;
+        follows
+    }
+
+    /// Whether what follows an end is another stream of the same kind, which [`Decoder::feed`] goes on with.
+    pub(crate) fn goes_on(&self, input: &[u8]) -> bool {
+        match &self.codec {
+            Codec::Gzip(_) => input.starts_with(&[0x1f, 0x8b]),
+            Codec::Bzip2(_) => input.starts_with(b"BZh"),
+            Codec::Xz(_) => input.starts_with(b"\xfd7zXZ\0"),
+            Codec::Zstd(_) => matches!(input, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]),
+            _ => false,
+        }
+    }
+}
+
+fn bunzip(state: &mut bzip2::Decompress, finished: &mut bool, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Gap> {
+    let before = state.total_in();
+    out.reserve(STEP);
+    let status = state.decompress_vec(input, out).map_err(|_| Gap::Undecodable)?;
+    *finished = status == bzip2::Status::StreamEnd;
+    Ok(usize::try_from(state.total_in() - before).unwrap_or(usize::MAX))
+}
+
+fn unxz(state: &mut XzStream, finished: &mut bool, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Gap> {
+    let before = out.len();
+    out.resize(before + STEP, 0);
+    let result = state.process(input, &mut out[before..], Action::Run);
+    out.truncate(before + result.as_ref().map_or(0, |r| r.bytes_produced));
+    let result = result.map_err(|_| Gap::Undecodable)?;
+    *finished = result.status == lzma_rust2::Status::StreamEnd;
+    Ok(result.bytes_consumed)
 }
 
 fn inflate(state: &mut Decompress, finished: &mut bool, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Gap> {
@@ -142,12 +198,17 @@ pub(super) struct Decoded {
     pub(super) taken: usize,
     /// `None` when the stream is complete.
     pub(super) gap: Option<Gap>,
+    /// Whether it is all right as far as it goes, and goes on behind the input.
+    pub(super) cut: bool,
 }
 
 /// Decodes a run as far as the budget goes. Whatever was decoded is returned, gap or not.
 pub(super) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget) -> Option<Decoded> {
-    let Some(mut decoder) = Decoder::new(coding) else { return readers::decode(coding, input, at, budget) };
-    let mut done = Decoded { bytes: Vec::new(), taken: 0, gap: None };
+    if let Some(done) = readers::decode(coding, input, at, budget) {
+        return Some(done);
+    }
+    let mut decoder = Decoder::new(coding)?;
+    let mut done = Decoded { bytes: Vec::new(), taken: 0, gap: None, cut: false };
     let most = GRACE + budget.ratio.saturating_mul(input.len() as u64);
     loop {
         let before = done.bytes.len();
@@ -170,6 +231,7 @@ pub(super) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget)
             return Some(done);
         }
         if taken == 0 && gained == 0 {
+            done.cut = !decoder.finished() && done.taken == input.len();
             done.gap = (!decoder.finished()).then_some(Gap::Undecodable);
             return Some(done);
         }

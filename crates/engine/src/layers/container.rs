@@ -2,8 +2,10 @@
 
 mod bare;
 mod magic;
+mod media;
 mod sealed;
 mod sevenz;
+mod wide;
 mod zip;
 
 pub(super) use bare::brotli_like;
@@ -13,7 +15,7 @@ use std::ops::{ControlFlow, Range};
 use simd::{Class, count, next_run};
 
 use super::sink::{Flow, Sink};
-use super::{Budget, census, coding};
+use super::{Budget, Cut, census, coding};
 use crate::Gap;
 use magic::Form;
 
@@ -91,6 +93,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let found = forms(sink)?;
+    wide::peel(sink)?;
     if let Some((coding, at)) = sealed::compressed(bytes) {
         stream(sink, coding, at..bytes.len())?;
     }
@@ -109,6 +112,7 @@ fn forms(sink: &mut Sink<'_, '_>) -> ControlFlow<(), bool> {
         let taken = match form {
             Some(Form::Stream(coding)) => stream(sink, coding, at..bytes.len())?,
             Some(Form::Zip) => zip::entry(sink, at)?,
+            Some(Form::Media(media)) => media::file(sink, media, at)?,
             Some(Form::SevenZip) => sevenz::archive(sink, at)?,
             Some(Form::Sealed(gap)) => {
                 sink.budget.miss(at, gap);
@@ -134,11 +138,18 @@ pub(super) fn worth_a_view(bytes: &[u8], budget: &mut Budget) -> bool {
 
 /// Decodes the stream that begins with `part`; returns how far to go on.
 fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, part: Range<usize>) -> ControlFlow<(), usize> {
-    let at = part.start;
+    let (at, end, length) = (part.start, part.end, sink.bytes().len());
     sink.work(ATTEMPT, at)?;
     let input = sink.bytes().get(part).unwrap_or_default();
     let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
     let taken = done.taken.min(input.len()).max(1);
+    if done.cut
+        && let Some(base) = sink.view.open.filter(|_| end == length)
+        && let Some(coding) = streamed(coding)
+    {
+        sink.budget.cuts.push(Cut { at: base + at, coding });
+        return ControlFlow::Continue(input.len());
+    }
     // In the middle of other bytes much looks like a beginning (the split stream of a PNG is one): what it decodes to is looked at as far as it
     // goes, and nobody else gets further.
     let broken = done.gap == Some(Gap::Undecodable);
@@ -152,6 +163,7 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, part: Range<usize>) -> 
     if let Some(gap) = done.gap.filter(|gap| *gap == Gap::Budget || (done.bytes.len() >= REAL && !(broken && inside))) {
         sink.budget.miss(at, gap);
     }
+    sink.budget.earn(done.bytes.len());
     let layer = match coding {
         "raw-deflate" => "deflate",
         "zstd-file" => "zstd",
@@ -159,6 +171,15 @@ fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, part: Range<usize>) -> 
     };
     sink.unpacked(done.bytes, at..at + taken, layer)?;
     ControlFlow::Continue(taken)
+}
+
+/// The decoder of a coding that takes a stream window by window.
+fn streamed(coding: &'static str) -> Option<&'static str> {
+    match coding {
+        "gzip" | "zlib" | "raw-deflate" | "bzip2" | "xz" => Some(coding),
+        "zstd-file" => Some("zstd"),
+        _ => None,
+    }
 }
 
 /// Whether the header of an xz stream has its checksum: what follows is one, and only lacks a decoder (a filter or a dictionary that is refused).

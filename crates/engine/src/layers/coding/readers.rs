@@ -11,7 +11,7 @@ use crate::Gap;
 use crate::layers::Budget;
 
 /// Memory a decoder's dictionary may take, in KiB: `xz -9` asks for 64 MiB. What is not written to is never really there.
-const MEMORY: u32 = 66 << 10;
+pub(super) const MEMORY: u32 = 66 << 10;
 /// The largest dictionary of an lzip member that is opened: 64 MiB, as a power of two.
 const LZIP_DICTIONARY: u8 = 26;
 
@@ -22,24 +22,34 @@ pub(in crate::layers) struct Bounded<'b> {
     at: usize,
     budget: &'b mut Budget,
     over: bool,
+    /// Whether the input ended before the stream did.
+    cut: bool,
+}
+
+/// What a decoder gave.
+#[derive(Debug)]
+pub(in crate::layers) struct Filled {
+    pub(in crate::layers) bytes: Vec<u8>,
+    pub(in crate::layers) gap: Option<Gap>,
+    cut: bool,
 }
 
 impl<'b> Bounded<'b> {
     /// Room for what `input` bytes at `at` may decode to.
     pub(in crate::layers) fn new(input: usize, at: usize, budget: &'b mut Budget) -> Bounded<'b> {
         let most = GRACE + budget.ratio.saturating_mul(input as u64);
-        Bounded { out: Vec::new(), most, at, budget, over: false }
+        Bounded { out: Vec::new(), most, at, budget, over: false, cut: false }
     }
 
     /// What was written, and what is missing. A decoder that panics is a decoder that failed.
-    pub(in crate::layers) fn fill(mut self, decode: impl FnOnce(&mut Bounded<'b>) -> bool) -> (Vec<u8>, Option<Gap>) {
+    pub(in crate::layers) fn fill(mut self, decode: impl FnOnce(&mut Bounded<'b>) -> bool) -> Filled {
         let complete = catch_unwind(AssertUnwindSafe(|| decode(&mut self))).unwrap_or(false);
         let gap = match (complete, self.over) {
             (_, true) => Some(Gap::Budget),
             (false, false) => Some(Gap::Undecodable),
             (true, false) => None,
         };
-        (self.out, gap)
+        Filled { bytes: self.out, cut: gap == Some(Gap::Undecodable) && self.cut, gap }
     }
 
     /// Bytes written so far.
@@ -54,7 +64,11 @@ impl<'b> Bounded<'b> {
             match reader.read(&mut step) {
                 Ok(0) => return true,
                 Ok(n) if self.write_all(step.get(..n).unwrap_or_default()).is_ok() => {}
-                _ => return false,
+                Ok(_) => return false,
+                Err(e) => {
+                    self.cut = e.kind() == io::ErrorKind::UnexpectedEof;
+                    return false;
+                }
             }
         }
     }
@@ -81,7 +95,7 @@ pub(crate) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget)
     let one = reader(coding)?;
     let mut rest = input;
     let mut taken = 0;
-    let (bytes, gap) = Bounded::new(input.len(), at, budget).fill(|sink| {
+    let Filled { bytes, gap, cut } = Bounded::new(input.len(), at, budget).fill(|sink| {
         loop {
             if !one(&mut rest, sink) {
                 return false;
@@ -99,7 +113,7 @@ pub(crate) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget)
             }
         }
     });
-    Some(Decoded { bytes, taken, gap })
+    Some(Decoded { bytes, taken, gap, cut })
 }
 
 /// Decodes one stream; the input is left behind it. Whether it is whole.

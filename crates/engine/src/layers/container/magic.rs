@@ -1,5 +1,6 @@
 //! What the first bytes of a stream, an archive or a document say it is.
 
+use super::media::{self, Media};
 use super::sealed;
 
 /// What begins at some byte of a view.
@@ -9,6 +10,8 @@ pub(super) enum Form {
     Stream(&'static str),
     /// A local header of a zip archive.
     Zip,
+    /// A picture or sound.
+    Media(Media),
     /// A 7-Zip archive.
     SevenZip,
     /// Something that cannot be opened here.
@@ -53,6 +56,7 @@ pub(super) fn form(bytes: &[u8]) -> Option<Form> {
         // The stream identifier (snappy's framing_format.txt section 4.1).
         [0xff, 0x06, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => "snappy",
         [0x5d, 0, 0, ..] if lzma(bytes) => "lzma",
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => return Some(Form::Media(Media::Png)),
         [b'P', b'K', 3, 4, ..] => return Some(Form::Zip),
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => return Some(Form::SevenZip),
         _ => return sealed::anywhere(bytes).map(Form::Sealed),
@@ -66,7 +70,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<Form> {
     form(bytes).or_else(|| match bytes {
         // Windows of less than 32 KiB.
         [cmf, flags, ..] if zlib(*cmf, *flags) && flags & 0x20 == 0 => Some(Form::Stream("zlib")),
-        _ => sealed::first(bytes).map(Form::Sealed),
+        _ => media::kind(bytes).map(Form::Media).or_else(|| sealed::first(bytes).map(Form::Sealed)),
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) fn archive(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usi
     }
     sink.work(ATTEMPT * 16, at)?;
     let (mut names, mut ends, mut encrypted) = (Vec::new(), Vec::new(), false);
-    let (bytes, gap) = Bounded::new(input.len(), at, sink.budget).fill(|out| {
+    let filled = Bounded::new(input.len(), at, sink.budget).fill(|out| {
         let read = ArchiveReader::new_with_memory_limit(Cursor::new(input), Password::empty(), MEMORY).and_then(|mut archive| {
             archive.set_thread_count(1);
             archive.for_each_entries(|entry, reader| {
@@ -48,7 +48,8 @@ pub(super) fn archive(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usi
         };
         read.is_ok()
     });
-    if let Some(gap) = gap {
+    let bytes = filled.bytes;
+    if let Some(gap) = filled.gap {
         sink.budget.miss(at, if encrypted { Gap::Encrypted } else { gap });
     }
     let whole = at..sink.bytes().len();

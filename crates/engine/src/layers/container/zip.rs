@@ -41,6 +41,10 @@ pub(super) fn entry(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize
             if size.is_none() {
                 return ControlFlow::Continue(start - at);
             }
+            // An entry that goes on behind the window is looked at as it stands.
+            if sink.view.open.is_some() && size.is_some_and(|n| start.saturating_add(n) > bytes.len()) {
+                return ControlFlow::Continue(start - at);
+            }
             sink.slice(start..end, "zip", None)?;
             // What it holds is found in it, not here again.
             return ControlFlow::Continue((end - at).max(1));
