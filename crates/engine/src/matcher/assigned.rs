@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use rules::Form;
 
+use super::opening::{self, Set};
 use crate::Location;
 use crate::layers::View;
 
@@ -20,6 +21,15 @@ use crate::layers::View;
 const MAX_NAME: usize = 64;
 /// A name and its value lie within so many bytes of its word: what a hit may cost.
 pub(super) const REACH: usize = 2304;
+
+/// What may stand behind a word of a name: a small letter makes it another word, but for the plural and for `secretkey` and `accesstoken`.
+pub(super) fn behind() -> Set {
+    let mut set = opening::ANY;
+    for byte in (b'a'..=b'z').filter(|b| !matches!(b, b's' | b'k' | b't')) {
+        opening::remove(&mut set, byte);
+    }
+    set
+}
 
 /// The value announced by the name in which a word of the detector stands at `at`.
 pub(super) fn find(form: Form, view: &View<'_>, at: &Range<usize>) -> Option<Range<usize>> {

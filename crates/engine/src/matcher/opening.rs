@@ -21,6 +21,11 @@ pub(super) fn has(set: &Set, byte: u8) -> bool {
     set[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
 }
 
+/// Takes `byte` out of `set`.
+pub(super) fn remove(set: &mut Set, byte: u8) {
+    set[usize::from(byte >> 6)] &= !(1 << (byte & 63));
+}
+
 /// The sets of the first places.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Opening(Vec<Set>);

@@ -147,6 +147,9 @@ impl Rule {
 
     /// What may stand behind an anchor of this length.
     pub(crate) fn behind(&self, anchor: usize) -> Set {
+        if self.by_name() {
+            return assigned::behind();
+        }
         self.opening.at(anchor)
     }
 

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 /// What follows the credential's word in names of things that are about a credential and are none: `token_url`, `password_hint`, `KeyId`.
 const ABOUT: &str = "\
-    action age alg algorithm alias arn at attribute attributes based bits blob bucket budget bytes cache \
-    callback changed charset checksum ciphertext class column count counter created date day days \
+    action address age alg algorithm alias arn at attribute attributes based bg bits blob bucket budget bytes \
+    cache callback changed charset checksum ciphertext class color colour column count counter created date day days \
     description digest dir directory enabled encryption endpoint env error exp expander expiration expire \
     expires expiry ext extension field fields file filename fingerprint folder format function generation \
     generator handler hash hashes header help hint host icon id identifier ids index issuer kind label last \
-    len length level lifetime limit link location manager max md message method min mode name names \
+    len length level lifetime limit link location manager max md message method min mint mode name names \
     namespace offset page path pattern placeholder policy prefix prompt provider public ref reference regex \
     required resource rotation scope scopes sha signature size state status store suffix time title ttl type \
     types updated uri url usage used user username valid validator validity var variable vault verifier \
@@ -25,12 +25,24 @@ const OPEN: &str = "\
 /// What stands before any credential's word where the value is another one's: its public half, its hash, its ciphertext.
 const OTHER: &str = "encrypted hashed no not notso pub public publishable";
 
+/// Words that are parts of so many others that they announce only as the last word of a name: `smtp_pass` and no `compass`, `bypass` or `pass_rate`.
+const LAST: [&[u8]; 3] = [b"pass", b"psk", b"pat"];
+
+/// What stands before such a word in names that have lost their capitals: `dbpass`.
+const OWNERS: &str = "\
+    admin auth become bind db dbroot default email enable ftp http imap key keystore ldap login mail master mongo my \
+    mysql pg pgsql pop postgres proxy rabbitmq redis remote require root server smtp sql ssh store sudo svn test user vault vpn web wifi";
+
 /// Names of headers that log in are no leak; these words are in no such name.
 const NO_LOGIN: [&str; 3] = ["secret", "passw", "passphrase"];
 
 /// Whether a value under `name`, whose bytes `word` are what announces a credential, may be one.
 pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
     let after = name.get(word.end..).unwrap_or_default();
+    let says = name.get(word.clone()).unwrap_or_default();
+    if LAST.iter().any(|l| says.eq_ignore_ascii_case(l)) {
+        return stands_last(name, word);
+    }
     let mut rest = words(after).into_iter().peekable();
     if after.first().is_some_and(u8::is_ascii_lowercase) {
         // `passwordless`, `tokenizer`, `secretary` are other words; `passwords` and `secretkey` are not.
@@ -46,6 +58,16 @@ pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
     let token = name.get(word.clone()).is_some_and(|w| w.eq_ignore_ascii_case(b"token"));
     let handed_around = token && before.iter().rev().take(2).any(open);
     !handed_around && !rest.any(|w| among(ABOUT, &w)) && !before.iter().any(|w| among(OTHER, w))
+}
+
+/// Whether the word is the last of the name, and a word of its own.
+fn stands_last(name: &[u8], word: &Range<usize>) -> bool {
+    let before = name.get(..word.start).unwrap_or_default();
+    let rest = name.get(word.end..).unwrap_or_default();
+    let hump = name.get(word.start).is_some_and(u8::is_ascii_uppercase) && before.last().is_some_and(u8::is_ascii_lowercase);
+    let owner = words(before).pop().unwrap_or_default();
+    let apart = hump || before.last().is_none_or(|b| !b.is_ascii_alphabetic());
+    rest.iter().all(u8::is_ascii_digit) && (apart || OWNERS.split(' ').any(|o| o.as_bytes() == owner))
 }
 
 /// Whether a header of this name carries what nobody logs in with.
@@ -97,6 +119,11 @@ mod tests {
             ("passwords", "password"),
             ("APIKey", "apikey"),
             ("change_password", "password"),
+            ("SMTP_PASS", "pass"),
+            ("dbPass", "pass"),
+            ("requirepass", "pass"),
+            ("pass", "pass"),
+            ("wpa-psk", "psk"),
         ] {
             assert!(says(name, word), "{name}");
         }
@@ -116,6 +143,12 @@ mod tests {
             ("passwordless", "password"),
             ("hashed_password", "password"),
             ("secretary", "secret"),
+            ("bypass", "pass"),
+            ("compass", "pass"),
+            ("pass_rate", "pass"),
+            ("passes", "pass"),
+            ("GITHUB_PATH", "pat"),
+            ("tokenMint", "token"),
         ] {
             assert!(!says(name, word), "{name}");
         }

@@ -1,5 +1,7 @@
 //! Where the value of a name stands, in all the ways that code, configuration, markup, command lines and prose write it.
 
+mod beside;
+
 use std::ops::Range;
 
 /// The longest value that is taken.
@@ -10,6 +12,9 @@ const MAX_BLANKS: usize = 16;
 const ENTITIES: [&[u8]; 9] = [b"&quot;", b"&apos;", b"&#39;", b"&#039;", b"&#x27;", b"&#34;", b"&#x22;", b"%22", b"%27"];
 /// Words before the value that say of what kind it is (RFC 9110 section 11).
 const SCHEMES: [&[u8]; 3] = [b"bearer ", b"token ", b"basic "];
+/// `is` and `to`, as people say it: English, German, French, Spanish, Portuguese, Italian, Polish, Swedish; Japanese, Chinese.
+const VERBS: [&str; 15] =
+    ["is", "to", "was", "ist", "lautet", "est", "es", "\u{e9}", "\u{e8}", "jest", "\u{e4}r", "era", "\u{306f}", "\u{662f}", "\u{70ba}"];
 
 /// What stands between a name and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +40,10 @@ pub(super) fn value(bytes: &[u8], name: &Range<usize>, in_path: bool) -> Option<
         tag = other.start > 0 && bytes.get(other.start - 1) == Some(&b'<');
         end = other.end;
     }
-    let (sign, at) = sign(bytes, end, tag, flag, in_path)?;
+    let (sign, at) = match sign(bytes, end, tag, flag, in_path) {
+        Some(found) => found,
+        None => beside::sign(bytes, &(name.start..end))?,
+    };
     // A resource's name: `arn:aws:secretsmanager:eu:1:secret:name`.
     let before = name.start.checked_sub(1).and_then(|i| bytes.get(i));
     if sign == Sign::Assigned && matches!(before, Some(b':' | b'/')) && bytes.get(end) == Some(&b':') {
@@ -47,6 +55,7 @@ pub(super) fn value(bytes: &[u8], name: &Range<usize>, in_path: bool) -> Option<
         Sign::Quoted => quoted(bytes, prefixed(bytes, at)),
         Sign::Assigned | Sign::Word => {
             let at = scheme(bytes, typed(bytes, at));
+            let at = if quote(bytes, at).is_some() { at } else { beside::wrapped(bytes, at) };
             quoted(bytes, prefixed(bytes, at)).or_else(|| if quote(bytes, at).is_some() { None } else { bare(bytes, at) })
         }
     }
@@ -104,16 +113,32 @@ fn sign(bytes: &[u8], end: usize, tag: bool, flag: bool, in_path: bool) -> Optio
     let (sign, length) = match rest {
         [b'=', b'=' | b'~', ..] | [b':', b':', ..] => return None,
         [b'=', b'>', ..] | [b':', b'=', ..] => (Sign::Assigned, 2),
+        // `${NAME:-value}` of shells; `name ?? "value"`, `name || "value"` of code.
+        [b':', b'-', ..] if blank == at => (Sign::Assigned, 2),
+        [b'?', b'?', ..] | [b'|', b'|', ..] => (Sign::Quoted, 2),
         [b'=' | b':', ..] => (Sign::Assigned, 1),
-        [b',', ..] if closed.is_some() => (Sign::Quoted, 1),
+        // The colon of Chinese and Japanese.
+        [0xef, 0xbc, 0x9a, ..] => (Sign::Assigned, 3),
+        // A list may go on in the next line.
+        [b',', ..] if closed.is_some() => return Some((Sign::Quoted, beside::spaces(bytes, blank + 1))),
+        // `<string name="x">value`.
+        [b'>', ..] if closed.is_some() && blank == at => (Sign::Tag, 1),
         [b'(', ..] if blank == at => (Sign::Quoted, 1),
         _ if tag => return opened(bytes, at).map(|at| (Sign::Tag, at)),
-        [b'i', b's', b' ', ..] if blank > at => (Sign::Word, 3),
+        _ if let Some(length) = verb(rest, blank > at) => (Sign::Word, length),
         _ if flag && blank > at => (Sign::Word, 0),
         _ if blank > at && quote(bytes, blank).is_some() => (Sign::Quoted, 0),
         _ => return None,
     };
     Some((sign, blanks(bytes, blank + length)))
+}
+
+/// The length of a verb that says what a name stands for, with the colon behind it.
+fn verb(rest: &[u8], apart: bool) -> Option<usize> {
+    let ends = |v: &&&str| rest.starts_with(v.as_bytes()) && matches!(rest.get(v.len()), Some(b' ' | b':'));
+    let verb = VERBS.iter().find(ends).filter(|v| apart || !v.is_ascii())?;
+    let end = blanks(rest, verb.len());
+    Some(if rest.get(end) == Some(&b':') { end + 1 } else { end })
 }
 
 fn blanks(bytes: &[u8], at: usize) -> usize {
@@ -165,7 +190,7 @@ fn scheme(bytes: &[u8], at: usize) -> usize {
 
 /// Behind the letters that some languages put before a quote: `r"`, `b'`, `@"`.
 fn prefixed(bytes: &[u8], at: usize) -> usize {
-    let letters = bytes.get(at..).unwrap_or_default().iter().take(2).take_while(|b| b"rbfuRBFUL@".contains(b)).count();
+    let letters = bytes.get(at..).unwrap_or_default().iter().take(2).take_while(|b| b"rbfuRBFULN@".contains(b)).count();
     if letters > 0 && quote(bytes, at + letters).is_some() { at + letters } else { at }
 }
 
@@ -279,6 +304,26 @@ mod tests {
             "{pw: V4lue!x}",
             "pw=V4lue!x\\nnext=1",
             "PASSWORD pw 'V4lue!x'",
+            "set -gx pw V4lue!x",
+            "  pw V4lue!x\nnext",
+            "<key>pw</key>\n<string>V4lue!x</string>",
+            "<td><b>pw</b></td> <td>V4lue!x</td>",
+            "<string name=\"pw\">V4lue!x</string>",
+            "pw: Some(\"V4lue!x\")",
+            "${pw:-V4lue!x}",
+            "x.pw ?? \"V4lue!x\"",
+            "pw { get; set; } = \"V4lue!x\"",
+            "variable \"pw\" {\n  type = string\n  default = \"V4lue!x\"",
+            "| pw | V4lue!x |",
+            "**pw**: `V4lue!x`",
+            "set pw to V4lue!x and",
+            "das pw lautet V4lue!x, bitte",
+            "le pw est : V4lue!x",
+            "pw：V4lue!x",
+            "pwは V4lue!x です",
+            "pw for the weather service: V4lue!x",
+            "\"--pw\",\n  \"V4lue!x\"",
+            "pw = N'V4lue!x'",
         ] {
             assert_eq!(of(text, "pw", false), Some("V4lue!x"), "{text}");
         }
@@ -288,9 +333,18 @@ mod tests {
 
     #[test]
     fn prose_comparisons_and_resources_have_none() {
-        for text in
-            ["the pw stands here", "if pw == \"V4lue!x\"", "a:pw:V4lue!x", "pw::new", "pw\n", "pw", "<pw/>x<", "pw=", "x pw V4lue!x"]
-        {
+        for text in [
+            "the pw stands here",
+            "if pw == \"V4lue!x\"",
+            "a:pw:V4lue!x",
+            "pw::new",
+            "pw\n",
+            "pw",
+            "<pw/>x<",
+            "pw=",
+            "x, pw V4lue!x",
+            "x pw V4lue!x y",
+        ] {
             assert_eq!(of(text, "pw", false), None, "{text}");
         }
     }

@@ -6,9 +6,11 @@ use super::super::checks;
 use super::surprise::bits;
 
 /// The shortest password, and the shortest value that a machine makes.
-const LEAST: [usize; 2] = [8, 16];
-/// The longest value; longer ones have a shape of their own.
-const MOST: usize = 2048;
+const LEAST: [usize; 2] = [8, 12];
+/// Shorter values of machines have a sign that no identifier has.
+const OPAQUE_LEAST: usize = 16;
+/// The longest password, and the longest value that a machine makes; longer ones are ciphertext or have a shape of their own.
+const MOST: [usize; 2] = [256, 2048];
 /// Least surprise of a value of mixed letters and digits. Names and words have up to 5.6, one random value in a thousand less than this.
 const OPAQUE: f32 = 6.2;
 /// The same for hexadecimal digits alone, which have fewer kinds of pairs.
@@ -24,16 +26,28 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
         let rest = unescaped(value);
         return rest.len() >= least && is_secret(form, &rest);
     }
-    if !(least..=MOST).contains(&value.len()) || !value.iter().all(u8::is_ascii_graphic) || refers(value) || checks::placeholder(value) {
+    if value.windows(3).any(|w| matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())) {
+        return is_secret(form, &percent_decoded(value));
+    }
+    if !(least..=MOST[usize::from(form != Form::Password)]).contains(&value.len())
+        || !value.iter().all(u8::is_ascii_graphic)
+        || refers(value)
+        || checks::placeholder(value)
+    {
         return false;
     }
     let digits = value.iter().filter(|b| b.is_ascii_digit()).count();
     if value.iter().all(|b| b.is_ascii_digit() || matches!(b, b'-' | b':' | b'.' | b'T' | b'Z' | b'+' | b',' | b'/')) {
         return false;
     }
+    // The token that documentation shows.
+    let dots = value.iter().filter(|b| **b == b'.').count();
+    if value.starts_with(b"eyJ") && dots == 2 && rules::checksum::verify("jwt-undocumented", value) == Some(false) {
+        return false;
+    }
     if let Some(text) = readable(value) {
         // Base64 of text is as secret as the text.
-        return is_secret(form, &text);
+        return is_secret(form, &text) && !rules::documented::is_public(&text);
     }
     if value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') && digits >= 3 {
         return value.len() >= 16 && bits(value) >= HEX;
@@ -44,8 +58,22 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
         Form::Password => {
             (surprise >= OPAQUE - 0.4 && letters >= 8 && (digits > 0 || capitals(value))) || (chosen(value) && surprise >= CHOSEN)
         }
+        _ if value.len() < OPAQUE_LEAST => chosen(value) && surprise >= OPAQUE,
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
+}
+
+/// The value with its percent escapes undone, once.
+fn percent_decoded(value: &[u8]) -> Vec<u8> {
+    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let mut rest = Vec::with_capacity(value.len());
+    let mut at = 0;
+    while let Some(byte) = value.get(at) {
+        let pair = value.get(at + 1).and_then(digit).zip(value.get(at + 2).and_then(digit)).filter(|_| *byte == b'%');
+        rest.push(pair.map_or(*byte, |(high, low)| high << 4 | low));
+        at += if pair.is_some() { 3 } else { 1 };
+    }
+    rest
 }
 
 /// The value without its backslash escapes.
@@ -120,7 +148,7 @@ fn refers(value: &[u8]) -> bool {
     ];
     // Public halves: SubjectPublicKeyInfo of RSA, of P-256 and of Ed25519 (RFC 5280, 5480, 8410), SSH (RFC 4253), age; keys for browsers;
     // digests.
-    const PUBLIC: [&[u8]; 15] = [
+    const PUBLIC: [&[u8]; 18] = [
         b"MIIBIjANBg",
         b"MIICIjANBg",
         b"MIGfMA0GCS",
@@ -132,6 +160,9 @@ fn refers(value: &[u8]) -> bool {
         b"AAAAE2VjZHNh",
         b"age1",
         b"pk_test_",
+        b"pk_live_",
+        b"phc_",
+        b"sb_publishable_",
         b"pk.ey",
         b"sha1",
         b"sha256",
@@ -142,8 +173,11 @@ fn refers(value: &[u8]) -> bool {
     let shell =
         value.strip_prefix(b"$").is_some_and(variable) || value.strip_prefix(b"%").and_then(|v| v.strip_suffix(b"%")).is_some_and(variable);
     let file = value.contains(&b'/') && value.iter().rev().take(6).skip_while(|b| b.is_ascii_alphanumeric()).take(1).any(|b| *b == b'.');
+    // The address of an account or a contract.
+    let address = value.strip_prefix(b"0x").is_some_and(|a| a.len() == 40 && a.iter().all(u8::is_ascii_hexdigit));
     shell
         || file
+        || address
         || PUBLIC.iter().any(|p| value.starts_with(p))
         || BEGINS.iter().any(|b| value.starts_with(b))
         || HOLDS.iter().any(|h| memchr::memmem::find(value, h).is_some())
