@@ -149,7 +149,7 @@ impl Engine {
     /// How many detectors match in `bytes` as they stand, nothing taken apart: the matcher alone, for measuring it.
     pub fn matches(&self, bytes: &[u8]) -> usize {
         let view = crate::layers::View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
-        self.0.matcher.find(&view, &mut self.scanner().budget(bytes.len() as u64)).matches.len()
+        self.0.matcher.find(&view, &[], &mut self.scanner().budget(bytes.len() as u64)).matches.len()
     }
 
     /// What each anchor costs on a sample of traffic, for those who keep the catalogue.

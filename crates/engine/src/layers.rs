@@ -30,6 +30,8 @@ use std::ops::ControlFlow;
 use std::ops::Range;
 use std::sync::Arc;
 
+pub(crate) use json::long_strings;
+
 use crate::{Gap, Kind, LayerId, Location};
 
 /// How offsets in peeled bytes map to offsets in the view they came from.

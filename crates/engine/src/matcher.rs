@@ -23,6 +23,8 @@ pub(crate) use checks::{entropy, holds};
 
 /// Shorter words stand in disguise by chance.
 const MIN_DISGUISED: usize = 4;
+/// So far into a part that is a view of its own, a view looks as well.
+const EDGE: usize = 256;
 /// So many places of one view in disguise are looked at.
 const MAX_DISGUISED: usize = 256;
 /// How far around a word in disguise is looked at, at most.
@@ -79,12 +81,19 @@ pub(crate) struct Found {
     pub(crate) disguised: Vec<(Range<usize>, Disguise)>,
     /// Where words stand that detectors look for, by where they begin. None: not everything was looked at.
     words: Option<Vec<usize>>,
+    /// What was left to views of their own.
+    later: Vec<Range<usize>>,
 }
 
 impl Found {
     /// Whether no word that detectors look for begins in this part of the view.
     pub(crate) fn quiet(&self, part: &Range<usize>) -> bool {
-        self.words.as_ref().is_some_and(|words| words.get(words.partition_point(|at| *at < part.start)).is_none_or(|at| *at >= part.end))
+        let looked_at = self.later.get(self.later.partition_point(|l| l.end <= part.start)).is_none_or(|l| part.end <= l.start);
+        looked_at
+            && self
+                .words
+                .as_ref()
+                .is_some_and(|words| words.get(words.partition_point(|at| *at < part.start)).is_none_or(|at| *at >= part.end))
     }
 }
 
@@ -154,15 +163,17 @@ impl Matcher {
         costs.into_values().collect()
     }
 
-    /// All that is found in a view. Work is deducted; when it runs out the gap is noted and the rest is not looked at.
-    pub(crate) fn find(&self, view: &View<'_>, budget: &mut Budget) -> Found {
+    /// All that is found in a view, but for what begins in the middle of the parts that are views of their own `later`. Work is deducted; when it
+    /// runs out the gap is noted and the rest is not looked at.
+    pub(crate) fn find(&self, view: &View<'_>, later: &[Range<usize>], budget: &mut Budget) -> Found {
         let mut found = Found::default();
         // Where each detector may next begin: what one match covers is not searched again.
         let mut next: Vec<(usize, usize)> = Vec::new();
         let twice = matches!(view.layer, Some("rot13" | "reversed" | "reversed-base64"));
         let mut words = Vec::new();
         let bytes = if view.quiet { &[] } else { view.bytes };
-        let complete = self.prefilter.each(bytes, |at, target| {
+        let later = middles(later);
+        let complete = self.prefilter.each_but(bytes, &later, |at, target| {
             if words.last() != Some(&at.start) {
                 words.push(at.start);
             }
@@ -189,6 +200,7 @@ impl Matcher {
             self.by_field(view, field, budget, &mut found.matches);
         }
         found.words = complete.then_some(words);
+        found.later = later;
         if found.matches.len() > 1 {
             found.matches = self.best(found.matches);
         }
@@ -248,6 +260,12 @@ impl Matcher {
         kept.sort_by_key(|m| m.span.start);
         kept
     }
+}
+
+/// The parts without what is near their ends: what stands there may belong to what stands around them.
+fn middles(later: &[Range<usize>]) -> Vec<Range<usize>> {
+    let middle = |l: &Range<usize>| l.start.saturating_add(EDGE)..l.end.saturating_sub(EDGE);
+    later.iter().map(middle).filter(|m| !m.is_empty()).collect()
 }
 
 /// Deducts work; `false` when there is not enough left, which is a gap at `at`.

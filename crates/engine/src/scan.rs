@@ -135,7 +135,10 @@ impl Scanner<'_> {
     }
 
     fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
-        let hits = self.matcher.find(view, budget);
+        let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
+        // Long strings of JSON are views of their own.
+        let later = if depth < self.limits.depth && nested < MAX_NESTED { layers::long_strings(view) } else { Vec::new() };
+        let hits = self.matcher.find(view, &later, budget);
         let whole = !hits.matches.is_empty() && in_one_piece(view);
         for m in &hits.matches {
             let detector = self.matcher.detector(m.rule);
@@ -152,7 +155,6 @@ impl Scanner<'_> {
         }
         let known = self.known(view, path, budget, found);
         found.gap(path, budget);
-        let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
         let flow = layers::peel(view, &hits.disguised, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
             let deeper = depth + u32::from(!matches!(peeled.map, Map::Slice(_)));
@@ -186,7 +188,8 @@ impl Scanner<'_> {
 
     /// Looks into a view unless it is known to hold nothing.
     fn unseen(&self, view: &View<'_>, step: &Path<'_>, budget: &mut Budget, found: &mut Found) {
-        if view.bytes.len() < seen::LEAST {
+        // What goes on beyond this window is not all there is of it.
+        if view.bytes.len() < seen::LEAST || view.open.is_some() {
             return self.view(view, Some(step), budget, found);
         }
         // All that a report on these bytes depends on.
@@ -196,8 +199,11 @@ impl Scanner<'_> {
         }
         let (before, news) = (budget.clone(), found.news);
         self.view(view, Some(step), budget, found);
-        if found.news == news && budget.work > 0 {
-            self.seen.remember(name, Cost::between(&before, budget));
+        if found.news == news
+            && budget.work > 0
+            && let Some(cost) = Cost::between(&before, budget)
+        {
+            self.seen.remember(name, cost);
         }
     }
 

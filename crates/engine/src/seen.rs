@@ -23,9 +23,10 @@ pub(crate) struct Cost {
 }
 
 impl Cost {
-    /// What there was `before` and is no more.
-    pub(crate) fn between(before: &Budget, after: &Budget) -> Cost {
-        Cost { work: before.work.saturating_sub(after.work), decoded: before.decoded.saturating_sub(after.decoded) }
+    /// What there was `before` and is no more; `None` where more than work and decoded bytes tells the two apart.
+    pub(crate) fn between(before: &Budget, after: &Budget) -> Option<Cost> {
+        let same = before.earned == after.earned && before.cuts.len() == after.cuts.len();
+        same.then(|| Cost { work: before.work.saturating_sub(after.work), decoded: before.decoded.saturating_sub(after.decoded) })
     }
 
     fn pack(self) -> Option<u64> {
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     fn budget(work: u64, decoded: u64) -> Budget {
-        Budget { decoded, ratio: 1, work, gap: None }
+        Budget { decoded, ratio: 1, work, earned: 0, cuts: Vec::new(), gap: None }
     }
 
     #[test]

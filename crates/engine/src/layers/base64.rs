@@ -21,12 +21,15 @@ const MAX_PADDING: usize = 6;
 
 /// Decodes every run whose content looks like something.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    let bytes = sink.bytes();
-    let (mut at, mut room) = (0, Vec::new());
-    while let Some(run) = next(bytes, at) {
-        at = run.end;
-        if !sink.claimed(&run) {
-            one(sink, run, &mut room)?;
+    let mut room = Vec::new();
+    for part in sink.open() {
+        let bytes = sink.bytes().get(..part.end).unwrap_or_default();
+        let mut at = part.start;
+        while let Some(run) = next(bytes, at) {
+            at = run.end;
+            if !sink.claimed(&run) {
+                one(sink, run, &mut room)?;
+            }
         }
     }
     ControlFlow::Continue(())

@@ -12,8 +12,12 @@ const MIN: usize = 12;
 
 /// Decodes every run whose content looks like something.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    let bytes = sink.bytes();
-    let mut at = 0;
+    sink.open().into_iter().try_for_each(|part| peel_part(sink, part))
+}
+
+fn peel_part(sink: &mut Sink<'_, '_>, part: Range<usize>) -> Flow {
+    let bytes = sink.bytes().get(..part.end).unwrap_or_default();
+    let mut at = part.start;
     while let Some((run, decoded)) = next(bytes, at) {
         at = run.end.max(at + 1);
         if !sink.claimed(&run) && super::container::worth_a_view(&decoded, sink.budget) {

@@ -6,17 +6,20 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use super::View;
 use super::chars::Chars;
 use super::escapes::BACKSLASH;
 use super::sink::{Flow, Sink, field};
 
+/// Shorter strings are looked at in place.
+const LONG: usize = 1024;
 /// Keys are remembered this deep.
 const MAX_DEPTH: usize = 128;
 
 /// Strings of a view that looks like JSON.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    if !looks(sink) {
+    if !sink.census.any(super::census::QUOTE) || !looks(sink.view) {
         return ControlFlow::Continue(());
     }
     let mut keys: Vec<Option<Arc<str>>> = vec![sink.view.field.clone()];
@@ -77,12 +80,26 @@ fn string(bytes: &[u8], start: usize) -> Range<usize> {
     start..bytes.len()
 }
 
-fn looks(sink: &Sink<'_, '_>) -> bool {
-    if !sink.census.any(super::census::QUOTE) {
-        return false;
+/// The content of strings that are long enough to be looked at as views of their own only, in a view that [`peel`] will take apart.
+pub(crate) fn long_strings(view: &View<'_>) -> Vec<Range<usize>> {
+    let mut long = Vec::new();
+    if view.bytes.len() < LONG || !looks(view) {
+        return long;
     }
-    let bytes = sink.bytes();
-    let declared = sink.view.kind.and_then(|k| k.media.content_type.as_deref()).is_some_and(|t| t.to_ascii_lowercase().contains("json"));
+    let mut at = 0;
+    while let Some(step) = view.bytes.get(at..).and_then(|rest| memchr::memchr(b'"', rest)) {
+        let text = string(view.bytes, at + step + 1);
+        at = text.end + 1;
+        if text.len() >= LONG {
+            long.push(text);
+        }
+    }
+    long
+}
+
+fn looks(view: &View<'_>) -> bool {
+    let bytes = view.bytes;
+    let declared = view.kind.and_then(|k| k.media.content_type.as_deref()).is_some_and(|t| t.to_ascii_lowercase().contains("json"));
     let first = bytes.iter().find(|b| !b.is_ascii_whitespace());
     let opens = matches!(first, Some(b'{' | b'[')) || (first == Some(&b'"') && bytes.len() > 2);
     declared || opens

@@ -20,9 +20,17 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if !sink.census.any(census::DIGIT) {
         return ControlFlow::Continue(());
     }
-    lists(sink)?;
-    bits(sink)?;
-    if has_dump(sink.bytes()) { dumps(sink) } else { ControlFlow::Continue(()) }
+    let bytes = sink.bytes();
+    for part in sink.open() {
+        for list in crowded(bytes.get(part.clone()).unwrap_or_default()) {
+            lists(sink, list.start + part.start..list.end + part.start)?;
+        }
+        bits(sink, &part)?;
+        if has_dump(bytes.get(part.clone()).unwrap_or_default()) {
+            dumps(sink, &part)?;
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// The stretches in which enough numbers follow each other at short distance to be a list: hardly any, so that what follows is for those only.
@@ -99,11 +107,7 @@ struct Number {
 }
 
 /// Numbers that follow each other at short distance, with the same text between them but for line ends.
-fn lists(sink: &mut Sink<'_, '_>) -> Flow {
-    crowded(sink.bytes()).into_iter().try_for_each(|part| lists_within(sink, part))
-}
-
-fn lists_within(sink: &mut Sink<'_, '_>, part: Range<usize>) -> Flow {
+fn lists(sink: &mut Sink<'_, '_>, part: Range<usize>) -> Flow {
     let bytes = sink.bytes().get(..part.end).unwrap_or(sink.bytes());
     let mut at = part.start;
     let mut numbers: Vec<Number> = Vec::new();
@@ -157,10 +161,10 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number]) -> Flow {
 }
 
 /// `01100111 01101000`, with or without blanks between the bytes.
-fn bits(sink: &mut Sink<'_, '_>) -> Flow {
-    let bytes = sink.bytes();
+fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
+    let bytes = sink.bytes().get(..part.end).unwrap_or_default();
     let bit = |b: &u8| matches!(b, b'0' | b'1');
-    let mut from = 0;
+    let mut from = part.start;
     while let Some(part) = next_run(bytes, from, &BITS, 8 * MIN_NUMBERS) {
         bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)?;
         from = part.end;
@@ -208,11 +212,11 @@ fn has_dump(bytes: &[u8]) -> bool {
 }
 
 /// Lines of `xxd`, `hexdump -C`, `od -tx1`: an offset, hex digits in groups, and perhaps the characters.
-fn dumps(sink: &mut Sink<'_, '_>) -> Flow {
-    let bytes = sink.bytes();
+fn dumps(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
+    let bytes = sink.bytes().get(..part.end).unwrap_or_default();
     let mut decoded = Vec::new();
     let mut run: Option<Range<usize>> = None;
-    let mut at = 0;
+    let mut at = part.start;
     while at < bytes.len() {
         let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
         match dump_line(bytes.get(at..end).unwrap_or_default(), decoded.len()) {

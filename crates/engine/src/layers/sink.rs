@@ -15,6 +15,8 @@ pub(super) type Flow = ControlFlow<()>;
 
 /// Shorter leaves are not worth a view: no detector matches in them.
 pub(super) const MIN_LEAF: usize = 4;
+/// Longer leaves are not looked into a second time as parts of the view around them.
+const LONG_LEAF: usize = 512;
 /// Longest key that is kept as `field`, in bytes.
 const MAX_FIELD: usize = 64;
 /// What handing on one view costs, in units of work.
@@ -142,6 +144,20 @@ impl<'s, 'a> Sink<'s, 'a> {
     /// Whether grammars handed on most of the view as leaves: what is encoded is in those.
     pub(super) fn covered(&self) -> bool {
         self.claims.iter().map(Range::len).sum::<usize>() * 2 > self.view.bytes.len()
+    }
+
+    /// The view without the middles of long leaves: nothing encoded goes from such a leaf to what stands around it.
+    pub(super) fn open(&mut self) -> Vec<Range<usize>> {
+        self.sort();
+        let mut parts = Vec::new();
+        let mut at = 0;
+        for claim in self.claims.iter().filter(|c| c.len() >= LONG_LEAF) {
+            parts.push(at..claim.start.max(at));
+            at = at.max(claim.end);
+        }
+        parts.push(at..self.view.bytes.len().max(at));
+        parts.retain(|p| !p.is_empty());
+        parts
     }
 
     /// What is not in any leaf that was handed on, from left to right.

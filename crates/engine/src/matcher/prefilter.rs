@@ -127,17 +127,25 @@ impl<T: Ord> Prefilter<T> {
     }
 
     /// Calls `visit` for each word and target, by where the word begins, until it says no; `false` then.
-    pub(crate) fn each(&self, bytes: &[u8], mut visit: impl FnMut(Range<usize>, &T) -> bool) -> bool {
+    pub(crate) fn each(&self, bytes: &[u8], visit: impl FnMut(Range<usize>, &T) -> bool) -> bool {
+        self.each_but(bytes, &[], visit)
+    }
+
+    /// As [`Prefilter::each`], but for words in these parts of the text, which are given by where they begin.
+    pub(crate) fn each_but(&self, bytes: &[u8], parts: &[Range<usize>], mut visit: impl FnMut(Range<usize>, &T) -> bool) -> bool {
         let mut hits: Vec<(usize, u32)> = Vec::new();
         let mut from = 0;
-        while from < bytes.len() {
-            let to = (from + PIECE).min(bytes.len());
-            self.piece(bytes, from, to, &mut hits);
-            if !hits.is_empty() {
+        let ends = parts.iter().map(|p| (p.start, p.end)).chain([(bytes.len(), bytes.len())]);
+        for (end, next) in ends {
+            // A word that begins before the end may have its gram behind it.
+            let stop = (end + self.longest).min(bytes.len());
+            while from < stop {
+                let to = (from + PIECE).min(stop);
+                self.piece(bytes, from, to, &mut hits);
                 hits.sort_unstable();
                 hits.dedup();
                 // A word that begins near the end of the piece may come after one that the next piece finds.
-                let settled = if to == bytes.len() { usize::MAX } else { to.saturating_sub(self.longest + 4) };
+                let settled = if to == stop { usize::MAX } else { to.saturating_sub(self.longest + 4) };
                 let ready = hits.partition_point(|(at, _)| *at < settled);
                 for (at, word) in hits.drain(..ready) {
                     let range = at..at + self.words[word as usize].text.len();
@@ -145,13 +153,14 @@ impl<T: Ord> Prefilter<T> {
                         return false;
                     }
                 }
+                from = to;
             }
-            from = to;
+            from = next.max(from);
         }
         true
     }
 
-    /// The hits whose gram begins in `from..to`, which is even.
+    /// The hits whose gram begins in `from..to`.
     fn piece(&self, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<(usize, u32)>) {
         let text = &bytes[from..(to + 3).min(bytes.len())];
         simd::best(|| {
@@ -164,7 +173,7 @@ impl<T: Ord> Prefilter<T> {
         });
         if to == bytes.len() {
             // The last bytes, as if blanks followed.
-            for at in (bytes.len().saturating_sub(3)..bytes.len()).filter(|at| at % 2 == 0) {
+            for at in (bytes.len().saturating_sub(3).max(from)..bytes.len()).filter(|at| (at - from) % 2 == 0) {
                 let mut gram = [b' '; 4];
                 gram.iter_mut().zip(&bytes[at..]).for_each(|(g, b)| *g = *b);
                 self.look_up(bytes, at, fold(gram), hits);

@@ -43,6 +43,33 @@ proptest! {
     }
 }
 
+proptest! {
+    #[test]
+    fn parts_that_are_left_out_hide_no_word_that_begins_elsewhere(
+        text in prop::collection::vec(prop::sample::select(b"abAB_ ".to_vec()), 0..300),
+        cuts in prop::collection::vec(0..300_usize, 0..6),
+    ) {
+        let words = [(b"aab".to_vec(), false), (b"bba_".to_vec(), false), (b"_abab".to_vec(), true), (b"abbaabba".to_vec(), false)];
+        let filter =
+            Prefilter::new(words.iter().enumerate().map(|(i, (w, e))| (Word { text: w.clone(), exact: *e, before: ANY, behind: ANY }, i)));
+        let mut cuts = cuts;
+        cuts.sort_unstable();
+        let parts: Vec<_> = cuts.chunks_exact(2).map(|c| c[0].min(text.len())..c[1].min(text.len())).filter(|p| !p.is_empty()).collect();
+        let mut hits = Vec::new();
+        filter.each_but(&text, &parts, |range, i| {
+            hits.push((range.start, *i));
+            true
+        });
+        prop_assert!(hits.is_sorted_by_key(|(at, _)| *at));
+        let outside = |at: &usize| !parts.iter().any(|p| p.contains(at));
+        hits.retain(|(at, _)| outside(at));
+        hits.sort_unstable();
+        let mut expected = naive(&words, &text);
+        expected.retain(|(at, _)| outside(at));
+        prop_assert_eq!(hits, expected);
+    }
+}
+
 #[test]
 fn words_over_the_edge_of_a_piece_are_found() {
     let words = [(b"needle".to_vec(), false), (b"abc".to_vec(), true)];
