@@ -97,6 +97,24 @@ pub(crate) struct Peeled<'a> {
     pub(crate) map: Map,
     /// The nearest enclosing key, where the grammar has one.
     pub(crate) field: Option<Arc<str>>,
+    /// What is still to be undone in them: what was seen before need not be.
+    escapes: Option<chars::Escapes>,
+}
+
+impl Peeled<'_> {
+    /// Whether the bytes are those of the view around them.
+    pub(crate) fn is_slice(&self) -> bool {
+        self.escapes.is_none() && matches!(self.map, Map::Slice(_))
+    }
+
+    /// With nothing left to undo in `parent`'s bytes; `None`: over budget, which is noted.
+    pub(crate) fn undone(self, parent: &[u8], budget: &mut Budget) -> Option<Self> {
+        let (Some(escapes), Map::Slice(at)) = (self.escapes, &self.map) else { return Some(self) };
+        let chars = chars::Chars::undo(parent, *at..*at + self.bytes.len(), escapes);
+        let length = chars.bytes.len() as u64;
+        let paid = budget.take(length, *at) && budget.pay(sink::BYTE_COST * length, *at);
+        paid.then(|| Peeled { bytes: Cow::Owned(chars.bytes), map: Map::Bytes(chars.origins), escapes: None, ..self })
+    }
 }
 
 /// A compressed stream that begins in a window and goes on behind it.
@@ -148,6 +166,18 @@ impl Budget {
         self.work = self.work.saturating_add(units);
     }
 
+    /// Deducts `units` of work; on `false` there are not so many left, which is noted at `at`, and all must stop.
+    #[must_use]
+    pub(crate) fn pay(&mut self, units: u64, at: usize) -> bool {
+        if self.work < units {
+            self.work = 0;
+            self.miss(at, Gap::Budget);
+            return false;
+        }
+        self.work -= units;
+        true
+    }
+
     /// Notes that something at `at` could not be looked into; the first one in a view stands.
     pub(crate) fn miss(&mut self, at: usize, gap: Gap) {
         if self.gap.is_none_or(|(first, _)| at < first) {
@@ -160,13 +190,15 @@ impl Budget {
 pub(crate) type Emit<'e, 'a> = &'e mut dyn FnMut(Peeled<'a>, &mut Budget) -> ControlFlow<()>;
 
 /// Takes `view` apart by every grammar and decoder that fits it. Grammars come first: what they hand on as leaves is not decoded twice.
+/// `long` is what [`long_strings`] gave.
 pub(crate) fn peel<'a>(
     view: &View<'a>,
     disguised: &[(Range<usize>, disguise::Disguise)],
+    long: &[Range<usize>],
     budget: &mut Budget,
     emit: Emit<'_, 'a>,
 ) -> ControlFlow<()> {
-    let mut sink = sink::Sink::new(view, budget, emit);
+    let mut sink = sink::Sink::new(view, long, budget, emit);
     root::peel(&mut sink)?;
     json::peel(&mut sink)?;
     form::peel(&mut sink)?;

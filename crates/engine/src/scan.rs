@@ -61,6 +61,18 @@ struct Path<'p> {
     known: bool,
 }
 
+/// Where something was peeled from, and how it is looked into.
+#[derive(Debug)]
+struct Around<'p> {
+    path: Option<&'p Path<'p>>,
+    view: &'p View<'p>,
+    /// Layers and views, this one included.
+    depth: u32,
+    nested: u32,
+    known: bool,
+    quiet: bool,
+}
+
 impl Path<'_> {
     /// The location's bytes that carry `span` of the view at hand.
     fn to_location(path: Option<&Path<'_>>, mut span: Range<usize>) -> Range<usize> {
@@ -156,28 +168,21 @@ impl Scanner<'_> {
         let known = self.known(view, path, budget, found);
         found.gap(path, budget);
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
-        let flow = layers::peel(view, &hits.disguised, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
-            let deeper = depth + u32::from(!matches!(peeled.map, Map::Slice(_)));
-            if deeper > self.limits.depth || nested >= MAX_NESTED {
+        let flow = layers::peel(view, &hits.disguised, &later, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
+            let depth = depth + u32::from(!peeled.is_slice());
+            if depth > self.limits.depth || nested >= MAX_NESTED {
                 let at = peeled.map.to_parent(&(0..peeled.bytes.len().max(1)), view.bytes).start;
                 budget.miss(at, Gap::Depth);
                 return ControlFlow::Continue(());
             }
-            let quiet = matches!(peeled.map, Map::Slice(at) if hits.quiet(&(at..at + peeled.bytes.len())));
+            let quiet = matches!(peeled.map, Map::Slice(at) if peeled.is_slice() && hits.quiet(&(at..at + peeled.bytes.len())));
             if quiet && !known && peeled.bytes.len() < SHORT && self.nothing_in(&peeled) {
                 return ControlFlow::Continue(());
             }
-            let field = peeled.field.clone();
-            let open = match peeled.map {
-                Map::Slice(at) if at + peeled.bytes.len() == view.bytes.len() => view.open.map(|base| base + at),
-                _ => None,
-            };
-            let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(peeled.layer), field, clipped: false, open, quiet };
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
-            let step = Path { up: path, map: &peeled.map, parent: view, layer: peeled.layer, depth: deeper, nested: nested + 1, known };
-            self.unseen(&inner, &step, budget, found);
-            budget.gap = mine;
+            self.unseen(peeled, &Around { path, view, depth, nested: nested + 1, known, quiet }, budget, found);
+            budget.gap = mine.or(budget.gap.take());
             if budget.work == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         if flow.is_break() && budget.work == 0 {
@@ -186,21 +191,28 @@ impl Scanner<'_> {
         found.gap(path, budget);
     }
 
-    /// Looks into a view unless it is known to hold nothing.
-    fn unseen(&self, view: &View<'_>, step: &Path<'_>, budget: &mut Budget, found: &mut Found) {
-        // What goes on beyond this window is not all there is of it.
-        if view.bytes.len() < seen::LEAST || view.open.is_some() {
-            return self.view(view, Some(step), budget, found);
-        }
-        // All that a report on these bytes depends on.
-        let name = self.seen.name(view.bytes, (&view.field, view.layer, view.quiet, step.depth, step.nested, step.known));
-        if self.seen.pay(name, budget) {
+    /// Looks into what was peeled unless it is known to hold nothing. What could not be undone is a gap of the view around it.
+    fn unseen(&self, peeled: Peeled<'_>, around: &Around<'_>, budget: &mut Budget, found: &mut Found) {
+        let open = match peeled.map {
+            Map::Slice(at) if peeled.is_slice() && at + peeled.bytes.len() == around.view.bytes.len() => {
+                around.view.open.map(|base| base + at)
+            }
+            _ => None,
+        };
+        // What goes on beyond this window is not all there is of it. All that a report on these bytes depends on is in the name.
+        let long = peeled.bytes.len() >= seen::LEAST && open.is_none();
+        let circumstances = (&peeled.field, peeled.layer, peeled.is_slice(), around.quiet, around.depth, around.nested, around.known);
+        let name = long.then(|| self.seen.name(&peeled.bytes, circumstances));
+        if name.is_some_and(|name| self.seen.pay(name, budget)) {
             return;
         }
         let (before, news) = (budget.clone(), found.news);
-        self.view(view, Some(step), budget, found);
-        if found.news == news
-            && budget.work > 0
+        let Some(peeled) = peeled.undone(around.view.bytes, budget) else { return };
+        let Around { path, view: parent, depth, nested, known, quiet } = *around;
+        let (layer, field) = (peeled.layer, peeled.field.clone());
+        let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(layer), field, clipped: false, open, quiet };
+        self.view(&inner, Some(&Path { up: path, map: &peeled.map, parent, layer, depth, nested, known }), budget, found);
+        if let Some(name) = name.filter(|_| found.news == news && budget.work > 0)
             && let Some(cost) = Cost::between(&before, budget)
         {
             self.seen.remember(name, cost);

@@ -28,7 +28,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         at += step;
         match bytes[at] {
             b'"' => {
-                let text = string(bytes, at + 1);
+                let long = sink.long_string(at + 1);
+                let text = long.clone().unwrap_or_else(|| string(bytes, at + 1));
                 let after = text.end + 1;
                 let is_key = bytes.get(after..).and_then(|rest| rest.iter().find(|b| !b.is_ascii_whitespace())) == Some(&b':');
                 let plain = memchr::memchr(b'\\', bytes.get(text.clone()).unwrap_or_default()).is_none();
@@ -37,6 +38,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                     let name = is_key.then(|| field(bytes.get(text.clone()).unwrap_or_default())).flatten();
                     sink.slice(text, "json-string", key.as_ref())?;
                     name
+                } else if let (Some(text), false) = (long, is_key) {
+                    sink.escaped(text, BACKSLASH, "json-string", key.as_ref())?;
+                    None
                 } else {
                     let chars = Chars::undo(bytes, text, BACKSLASH);
                     let name = is_key.then(|| field(&chars.bytes)).flatten();

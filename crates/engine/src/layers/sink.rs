@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use super::census::Census;
-use super::chars::Chars;
+use super::chars::{Chars, Escapes};
 use super::origins::Origins;
 use super::{Budget, Emit, Map, Peeled, View};
 use crate::{Gap, LayerId};
@@ -22,7 +22,7 @@ const MAX_FIELD: usize = 64;
 /// What handing on one view costs, in units of work.
 const EMIT_COST: u64 = 16;
 /// What taking apart one decoded byte costs: all peelers look at it, and a unit is about what a regular expression takes for one.
-const BYTE_COST: u64 = 4;
+pub(super) const BYTE_COST: u64 = 4;
 
 /// One run of the peelers over one view.
 pub(super) struct Sink<'s, 'a> {
@@ -30,6 +30,8 @@ pub(super) struct Sink<'s, 'a> {
     pub(super) view: &'s View<'a>,
     pub(super) budget: &'s mut Budget,
     emit: Emit<'s, 'a>,
+    /// The long strings of JSON in the view, by where they begin.
+    long: &'s [Range<usize>],
     /// What grammars handed on as leaves, by ascending start, none inside another: the layers inside are found there, not here again.
     claims: Vec<Range<usize>>,
     sorted: bool,
@@ -38,8 +40,13 @@ pub(super) struct Sink<'s, 'a> {
 }
 
 impl<'s, 'a> Sink<'s, 'a> {
-    pub(super) fn new(view: &'s View<'a>, budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
-        Sink { view, budget, emit, claims: Vec::new(), sorted: true, census: Census::of(view.bytes) }
+    pub(super) fn new(view: &'s View<'a>, long: &'s [Range<usize>], budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
+        Sink { view, budget, emit, long, claims: Vec::new(), sorted: true, census: Census::of(view.bytes) }
+    }
+
+    /// The long string of JSON whose content begins at `start`, if one does.
+    pub(super) fn long_string(&self, start: usize) -> Option<Range<usize>> {
+        self.long.binary_search_by_key(&start, |l| l.start).ok().and_then(|i| self.long.get(i)).cloned()
     }
 
     /// The bytes of the view.
@@ -49,13 +56,7 @@ impl<'s, 'a> Sink<'s, 'a> {
 
     /// Deducts `units` of work; when there are none left the gap is noted at `at` and all stops.
     pub(super) fn work(&mut self, units: u64, at: usize) -> Flow {
-        if self.budget.work < units {
-            self.budget.work = 0;
-            self.budget.miss(at, Gap::Budget);
-            return ControlFlow::Break(());
-        }
-        self.budget.work -= units;
-        ControlFlow::Continue(())
+        if self.budget.pay(units, at) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     }
 
     /// Hands on bytes of the view as they stand. The whole view is never its own leaf.
@@ -68,6 +69,16 @@ impl<'s, 'a> Sink<'s, 'a> {
         let map = Map::Slice(range.start);
         self.claim(range);
         self.send(Cow::Borrowed(bytes), map, layer, field)
+    }
+
+    /// Hands on bytes of the view with escapes in them, to be undone if that is worth it.
+    pub(super) fn escaped(&mut self, range: Range<usize>, escapes: Escapes, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
+        let Some(bytes) = self.view.bytes.get(range.clone()) else { return ControlFlow::Continue(()) };
+        self.work(EMIT_COST, range.start)?;
+        let map = Map::Slice(range.start);
+        self.claim(range);
+        let field = field.or(self.view.field.as_ref()).cloned();
+        (self.emit)(Peeled { layer, bytes: Cow::Borrowed(bytes), map, field, escapes: Some(escapes) }, self.budget)
     }
 
     /// Hands on bytes whose escapes were undone; if there were none, the slice they are.
@@ -128,7 +139,7 @@ impl<'s, 'a> Sink<'s, 'a> {
 
     fn send(&mut self, bytes: Cow<'a, [u8]>, map: Map, layer: LayerId, field: Option<&Arc<str>>) -> Flow {
         let field = field.or(self.view.field.as_ref()).cloned();
-        (self.emit)(Peeled { layer, bytes, map, field }, self.budget)
+        (self.emit)(Peeled { layer, bytes, map, field, escapes: None }, self.budget)
     }
 
     fn claim(&mut self, range: Range<usize>) {

@@ -173,7 +173,7 @@ impl<T: Ord> Prefilter<T> {
         });
         if to == bytes.len() {
             // The last bytes, as if blanks followed.
-            for at in (bytes.len().saturating_sub(3).max(from)..bytes.len()).filter(|at| (at - from) % 2 == 0) {
+            for at in (bytes.len().saturating_sub(3).max(from)..bytes.len()).filter(|at| (at - from).is_multiple_of(2)) {
                 let mut gram = [b' '; 4];
                 gram.iter_mut().zip(&bytes[at..]).for_each(|(g, b)| *g = *b);
                 self.look_up(bytes, at, fold(gram), hits);
