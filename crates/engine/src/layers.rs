@@ -113,7 +113,7 @@ impl Peeled<'_> {
         let chars = chars::Chars::undo(parent, *at..*at + self.bytes.len(), escapes);
         let length = chars.bytes.len() as u64;
         let paid = budget.take(length, *at) && budget.pay(sink::BYTE_COST * length, *at);
-        paid.then(|| Peeled { bytes: Cow::Owned(chars.bytes), map: Map::Bytes(chars.origins), escapes: None, ..self })
+        paid.then_some(Peeled { bytes: Cow::Owned(chars.bytes), map: Map::Bytes(chars.origins), escapes: None, ..self })
     }
 }
 

@@ -8,7 +8,7 @@ use super::census::Census;
 use super::chars::{Chars, Escapes};
 use super::origins::Origins;
 use super::{Budget, Emit, Map, Peeled, View};
-use crate::{Gap, LayerId};
+use crate::LayerId;
 
 /// `Break` means stop everything: the driver said so, or the work budget is used up.
 pub(super) type Flow = ControlFlow<()>;
