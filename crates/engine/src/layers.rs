@@ -14,6 +14,7 @@ mod escapes;
 mod form;
 mod hex;
 mod json;
+mod markup;
 mod multipart;
 mod numbers;
 mod origins;
@@ -204,6 +205,7 @@ pub(crate) fn peel<'a>(
     form::peel(&mut sink)?;
     multipart::peel(&mut sink)?;
     escapes::peel(&mut sink)?;
+    markup::peel(&mut sink)?;
     unicode::peel(&mut sink)?;
     utf16::peel(&mut sink)?;
     container::peel(&mut sink)?;

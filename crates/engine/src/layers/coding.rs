@@ -14,6 +14,7 @@ use lzma_rust2::{Action, XzStream};
 use super::Budget;
 use crate::Gap;
 pub(super) use lz4::block as lz4_block;
+pub(super) use lzw::pdf as lzw_pdf;
 pub(super) use readers::Bounded;
 use zstd::Zstd;
 

@@ -3,6 +3,7 @@
 mod bare;
 mod magic;
 mod media;
+mod pdf;
 mod sealed;
 mod sevenz;
 mod wide;
@@ -84,6 +85,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     sealed::armoured(sink)?;
+    let pages = pdf::peel(sink)?;
     // Text holds no stream; what is left of it is looked at by the text layers.
     let text = !sink.census.any(census::CONTROL) && (!sink.census.any(census::HIGH) || std::str::from_utf8(bytes).is_ok());
     if text {
@@ -92,7 +94,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         }
         return ControlFlow::Continue(());
     }
-    let found = forms(sink)?;
+    let found = forms(sink, &pages)?;
     wide::peel(sink)?;
     if let Some((coding, at)) = sealed::compressed(bytes) {
         stream(sink, coding, at..bytes.len())?;
@@ -104,7 +106,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 }
 
 /// What has a magic, wherever it stands; whether there was anything.
-fn forms(sink: &mut Sink<'_, '_>) -> ControlFlow<(), bool> {
+fn forms(sink: &mut Sink<'_, '_>, known: &[Range<usize>]) -> ControlFlow<(), bool> {
     let bytes = sink.bytes();
     let (mut at, mut found) = (0, false);
     let mut form = magic::first(bytes);
@@ -124,6 +126,12 @@ fn forms(sink: &mut Sink<'_, '_>) -> ControlFlow<(), bool> {
         at += taken;
         let Some(step) = bytes.get(at..).and_then(magic::beginning) else { break };
         at += step;
+        // What a document's own grammar has opened.
+        let inside = known.get(known.partition_point(|r| r.end <= at)).filter(|r| r.start <= at);
+        if let Some(range) = inside {
+            (at, form) = (range.end, None);
+            continue;
+        }
         form = magic::form(bytes.get(at..).unwrap_or_default());
     }
     ControlFlow::Continue(found)

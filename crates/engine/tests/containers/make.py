@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes fixtures.txt beside this file: the same harmless text in everything that packs files, by the tools people use.
 
-Needs (Debian names): ncompress lzip lzop lz4 zstd xz-utils bzip2 p7zip-full zip gnupg openssl binutils cpio git; the Python packages brotli,
-cramjam and pyzipper. What is not there keeps its old line. One line each: name, what is expected, content in base64.
+Needs (Debian names): ncompress lzip lzop lz4 zstd xz-utils bzip2 p7zip-full zip gnupg openssl binutils cpio git qpdf
+fonts-dejavu-core; the Python packages brotli,
+cramjam, pyzipper, fpdf2, and reportlab. What is not there keeps its old line. One line each: name, what is expected, content in base64.
 """
 import base64
 import bz2
@@ -90,7 +91,116 @@ def cms(*options):
         return run("openssl", *options, data=TEXT, cwd=place)
 
 
+MARKER = "".join(HALVES)
+
+
+def pdf(*streams, extra=b"", trailer=b""):
+    """A PDF of one page, whose streams are (dictionary, data)."""
+    objects = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+               b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents 5 0 R /Resources << /Font << /F1 4 0 R >> >> >>",
+               b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"]
+    objects += [b"<< " + d + b" /Length %d >>\nstream\n" % len(s) + s + b"\nendstream" for d, s in streams]
+    out = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"
+    for i, o in enumerate(objects + ([extra] if extra else [])):
+        out += b"%d 0 obj\n" % (i + 1) + o + b"\nendobj\n"
+    return out + b"trailer\n<< /Root 1 0 R " + trailer + b">>\nstartxref\n0\n%%EOF\n"
+
+
+def page(text=None):
+    """A page that shows the marker, letter by letter."""
+    return b"BT /F1 12 Tf 72 700 Td [" + b" -3 ".join(b"(" + c.encode() + b")" for c in text or MARKER) + b"] TJ ET\n"
+
+
+def lzw(data):
+    """LZW of PDF, with nothing learnt: a clear before every 200 bytes."""
+    bits = "".join(("100000000" if i % 200 == 0 else "") + f"{b:09b}" for i, b in enumerate(data)) + "100000001"
+    bits += "0" * (-len(bits) % 8)
+    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+
+
+def predicted(data, columns=16):
+    data += b" " * (-len(data) % columns)
+    rows = [data[i:i + columns] for i in range(0, len(data), columns)]
+    above = bytes(columns)
+    out = b""
+    for row in rows:
+        out += b"\2" + bytes((a - b) & 255 for a, b in zip(row, above))
+        above = row
+    return zlib.compress(out)
+
+
+def printed():
+    """With a font of its own, whose codes are glyphs."""
+    fpdf = package("fpdf")
+    made = fpdf.FPDF()
+    made.add_font("f", "", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf")
+    made.add_page()
+    made.set_font("f", size=12)
+    made.cell(text="The key is " + MARKER + " and no other.")
+    return bytes(made.output())
+
+
+def report():
+    out = io.BytesIO()
+    canvas = __import__("reportlab.pdfgen.canvas").pdfgen.canvas.Canvas(out)
+    canvas.drawString(72, 700, "The key is " + MARKER + " and no other.")
+    canvas.save()
+    return out.getvalue()
+
+
+def office(**parts):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        for name, text in parts.items():
+            archive.writestr(name.replace("__", "/") + ".xml", '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>' + text)
+    return out.getvalue()
+
+
+def word():
+    runs = "".join(f'<w:r><w:rPr><w:b/></w:rPr><w:t xml:space="preserve">{part}</w:t></w:r>' for part in ("The key is ", MARKER[:7], MARKER[7:12], MARKER[12:], " so."))
+    return office(word__document=f"<w:document><w:body><w:p>{runs}</w:p></w:body></w:document>")
+
+
+def png(*chunks, after=b"", pixels=b"\0\0"):
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    made = [chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0)), chunk(b"IDAT", zlib.compress(pixels))]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(made + [chunk(n, d) for n, d in chunks]) + chunk(b"IEND", b"") + after
+
+
+def jpeg(marker, data, after=b""):
+    return b"\xff\xd8\xff\xe0\x00\x10JFIF\0\1\1\0\0\1\0\1\0\0\xff" + bytes([marker]) + struct.pack(">H", len(data) + 2) + data + b"\xff\xda\0\x08\1\1\0\0\x3f\0abc\xff\xd9" + after
+
+
+def gif(comment):
+    blocks = b"".join(bytes([len(comment[i:i + 9])]) + comment[i:i + 9] for i in range(0, len(comment), 9))
+    return b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff\x21\xfe" + blocks + b"\0\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0\x3b"
+
+
 FOUND = {
+    "PDF, page as it is": lambda: pdf((b"", page())),
+    "PDF, deflated": lambda: pdf((b"/Filter /FlateDecode", zlib.compress(page()))),
+    "PDF, ASCII85 and deflated": lambda: pdf((b"/Filter [/ASCII85Decode /FlateDecode]", base64.a85encode(zlib.compress(page())) + b"~>")),
+    "PDF, hex": lambda: pdf((b"/Filter /ASCIIHexDecode", page().hex().encode() + b">")),
+    "PDF, LZW": lambda: pdf((b"/Filter /LZWDecode", lzw(page()))),
+    "PDF, predictor": lambda: pdf((b"/Filter /FlateDecode /DecodeParms << /Predictor 12 /Columns 16 >>", predicted(page()))),
+    "PDF, string with escapes": lambda: pdf((b"", b""), extra=b"<< /Title (" + b"".join(b"\\%03o" % b for b in MARKER.encode()) + b") >>"),
+    "PDF, string in UTF-16": lambda: pdf((b"", b""), extra=b"<< /Title <FEFF" + MARKER.encode("utf-16-be").hex().encode() + b"> >>"),
+    "PDF, object streams": lambda: folder("qpdf", "--warning-exit-0", "--object-streams=generate", "i.pdf", "o.pdf", out="o.pdf", files={"i.pdf": pdf((b"", page("nothing")), extra=b"<< /Title (" + b"".join(b"\\%03o" % b for b in MARKER.encode()) + b") >>", trailer=b"/Info 6 0 R")}),
+    "PDF by fpdf2": printed,
+    "PDF by reportlab": report,
+    "docx": word,
+    "xlsx": lambda: office(xl__sharedStrings=f"<sst><si><r><t>{MARKER[:9]}</t></r><r><rPr/><t>{MARKER[9:]}</t></r></si></sst>"),
+    "PNG zTXt": lambda: png((b"zTXt", b"Comment\0\0" + zlib.compress(TEXT))),
+    "PNG iTXt": lambda: png((b"iTXt", b"Comment\0\1\0en\0\0" + zlib.compress(TEXT))),
+    "PNG, gzip in a chunk": lambda: png((b"prVt", gzip.compress(TEXT))),
+    "PNG, text as pixels": lambda: png(pixels=TEXT * 3),
+    "PNG, zip behind it": lambda: png(after=zipped(zipfile.ZIP_DEFLATED)),
+    "JPEG, UTF-16 in EXIF": lambda: jpeg(0xE1, b"Exif\0\0II*\0" + bytes(20) + MARKER.encode("utf-16-le")),
+    "JPEG, base64 behind it": lambda: jpeg(0xFE, b"hello", after=base64.b64encode(TEXT)),
+    "GIF comment": lambda: gif(TEXT),
+    "MP3, UTF-16 in a tag": lambda: b"ID3\3\0\0\0\0\1\0COMM" + struct.pack(">I", 80) + b"\0\0\1eng\xff\xfe\0\0\xff\xfe" + MARKER.encode("utf-16-le") + bytes(40),
     "gzip": lambda: gzip.compress(TEXT, mtime=0),
     "gzip, two members": lambda: gzip.compress(b"first\n", mtime=0) + gzip.compress(TEXT, mtime=0),
     "zlib, small window": lambda: (lambda c: c.compress(TEXT) + c.flush())(zlib.compressobj(9, zlib.DEFLATED, 9)),
@@ -149,6 +259,7 @@ ENCRYPTED = {
     "PKCS #12": lambda: cms("pkcs12", "-export", "-in", "c", "-inkey", "k", "-passout", "pass:x"),
     "age": lambda: b"age-encryption.org/v1\n-> X25519 " + base64.b64encode(b"k" * 32) + b"\n" + bytes(range(64)),
     "age, armoured": lambda: b"-----BEGIN AGE ENCRYPTED FILE-----\n" + base64.encodebytes(b"age-encryption.org/v1\n-> X25519 " + bytes(64)) + b"-----END AGE ENCRYPTED FILE-----\n",
+    "PDF, encrypted": lambda: folder("qpdf", "--warning-exit-0", "--encrypt", "x", "x", "256", "--", "i.pdf", "o.pdf", out="o.pdf", files={"i.pdf": pdf((b"", page()))}),
     "KeePass": lambda: struct.pack("<II", 0x9AA2D903, 0xB54BFB67) + bytes(range(64)),
 }
 UNDECODABLE = {
@@ -159,6 +270,11 @@ UNDECODABLE = {
     "cabinet": lambda: b"MSCF\0\0\0\0" + bytes(range(60)),
 }
 CLEAN = {
+    "PDF": lambda: pdf((b"/Filter /FlateDecode", zlib.compress(page("nothing to see")))),
+    "PNG": lambda: png((b"tEXt", b"Comment\0hello"), pixels=bytes(range(256)) * 40),
+    "JPEG": lambda: jpeg(0xFE, b"hello there"),
+    "GIF": lambda: gif(b"hello there, this is a comment"),
+    "docx": lambda: office(word__document="<w:document><w:body><w:p><w:r><w:t>Nothing</w:t></w:r></w:p></w:body></w:document>"),
     "ansible-vault": lambda: b"$ANSIBLE_VAULT;1.1;AES256\n" + b"3161326233343536\n" * 8,
     "gpg --detach-sign": signed("--detach-sign"),
     "gpg --detach-sign --armor": signed("--detach-sign", "--armor"),

@@ -1,4 +1,4 @@
-//! LZW as Unix `compress` writes it (`.Z`).
+//! LZW as Unix `compress` writes it (`.Z`), and as PDF does (ISO 32000-1 section 7.4.4).
 
 use std::io::Write;
 
@@ -6,6 +6,8 @@ use std::io::Write;
 const LITERALS: usize = 256;
 /// Clears the table; in `compress` only when the header's block flag is set.
 const CLEAR: usize = 256;
+/// Ends a PDF stream.
+const END: usize = 257;
 /// No code is longer, in bits.
 const MAX_BITS: u32 = 16;
 
@@ -108,4 +110,40 @@ fn least_first(data: &[u8], at: usize, bits: u32) -> Option<usize> {
     }
     let window = (0..3).fold(0_usize, |n, i| n | usize::from(data.get(at / 8 + i).copied().unwrap_or(0)) << (8 * i));
     Some(window >> (at % 8) & ((1 << bits) - 1))
+}
+/// Decodes a PDF stream; whether it came to its end. Codes are written greatest bit first; `early` is the `EarlyChange` parameter.
+pub(in crate::layers) fn pdf(data: &[u8], early: bool, sink: &mut impl Write) -> bool {
+    let mut table = Table::new(12);
+    let (mut bits, mut next, mut at) = (9_u32, 258_usize, 0_usize);
+    let mut before: Option<(usize, u8)> = None;
+    while at + bits as usize <= data.len() * 8 {
+        let window = (0..3).fold(0_usize, |n, i| n << 8 | usize::from(data.get(at / 8 + i).copied().unwrap_or(0)));
+        let code = window >> (24 - at % 8 - bits as usize) & ((1 << bits) - 1);
+        at += bits as usize;
+        if code == END {
+            return true;
+        }
+        if code == CLEAR {
+            (bits, next, before) = (9, 258, None);
+            continue;
+        }
+        let first = match before {
+            Some((older, first)) if code == next => table.write(older, Some(first), sink),
+            Some(_) if code < next => table.write(code, None, sink),
+            None if code < LITERALS => table.write(code, None, sink),
+            _ => return false,
+        };
+        let Some(first) = first else { return false };
+        if let Some((older, _)) = before
+            && next < 4096
+        {
+            table.learn(next, older, first);
+            next += 1;
+        }
+        if next + usize::from(early) >= 1 << bits && bits < 12 {
+            bits += 1;
+        }
+        before = Some((code, first));
+    }
+    true
 }

@@ -1,7 +1,7 @@
 //! Pictures and sound: the parts that hold text, each as a leaf, and what follows the end. Samples and pixels are no text; only runs of text among
 //! the pixels of a PNG are looked at.
 
-mod pixels;
+pub(super) mod pixels;
 
 use std::ops::{ControlFlow, Range};
 

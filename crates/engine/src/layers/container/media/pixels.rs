@@ -20,7 +20,7 @@ const LONGEST: usize = 64 << 10;
 const CHEAP: u64 = 16;
 
 /// Looks at the stream that `parts` of the view are together.
-pub(super) fn look(sink: &mut Sink<'_, '_>, parts: &[Range<usize>]) -> Flow {
+pub(in crate::layers::container) fn look(sink: &mut Sink<'_, '_>, parts: &[Range<usize>]) -> Flow {
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else { return ControlFlow::Continue(()) };
     let run = first.start..last.end;
     let bytes = sink.bytes();

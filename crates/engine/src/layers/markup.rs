@@ -1,0 +1,141 @@
+//! Text that markup cuts into runs: the words of an Office document, `<b>` in the middle of a token.
+//!
+//! Only tags that stand inside a line of text are taken out; others end it.
+
+use std::ops::ControlFlow;
+
+use super::origins::Origins;
+use super::sink::{Flow, Sink};
+
+/// Elements that a line of text may hold, without their prefix: of WordprocessingML, DrawingML, SpreadsheetML, OpenDocument, HTML and SVG.
+const INLINE: [&[u8]; 33] = [
+    b"r",
+    b"t",
+    b"rPr",
+    b"span",
+    b"a",
+    b"b",
+    b"i",
+    b"u",
+    b"s",
+    b"em",
+    b"strong",
+    b"font",
+    b"code",
+    b"sub",
+    b"sup",
+    b"small",
+    b"mark",
+    b"tspan",
+    b"wbr",
+    b"ins",
+    b"del",
+    b"proofErr",
+    b"bookmarkStart",
+    b"bookmarkEnd",
+    b"hyperlink",
+    b"smartTag",
+    b"lastRenderedPageBreak",
+    b"softHyphen",
+    b"kbd",
+    b"tt",
+    b"samp",
+    b"var",
+    b"bdo",
+];
+/// The element of a run's properties: nothing in it is text.
+const PROPERTIES: &[u8] = b"rPr";
+/// A tag, or a comment between two characters, is not longer.
+const MAX_TAG: usize = 2048;
+/// Text before the first joint of a line that is kept, in bytes.
+const BEFORE: usize = 512;
+
+/// Hands on each line of text in which tags stand between characters of a word, without them.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    if memchr::memchr(b'<', bytes).is_none() {
+        return ControlFlow::Continue(());
+    }
+    let mut line = Line::default();
+    let mut at = 0;
+    loop {
+        let open = bytes.get(at..).and_then(|rest| memchr::memchr(b'<', rest)).map(|i| at + i);
+        let text = at..open.unwrap_or(bytes.len());
+        line.text(bytes, text);
+        let Some(open) = open else { break };
+        match tag(bytes, open) {
+            Some((true, end)) => {
+                line.tags = true;
+                at = end;
+            }
+            Some((false, end)) => {
+                line.send(sink)?;
+                at = end;
+            }
+            // No tag: the character is text.
+            None => {
+                line.text(bytes, open..open + 1);
+                at = open + 1;
+            }
+        }
+    }
+    line.send(sink)
+}
+
+/// A line under way.
+#[derive(Default)]
+struct Line {
+    bytes: Vec<u8>,
+    origins: Origins,
+    /// Whether tags stand behind the last character.
+    tags: bool,
+    /// Whether tags stood between two characters of a word.
+    joined: bool,
+}
+
+impl Line {
+    fn text(&mut self, bytes: &[u8], mut range: std::ops::Range<usize>) {
+        let Some(text) = bytes.get(range.clone()).filter(|t| !t.is_empty()) else { return };
+        let joint = self.tags && super::chars::word(text[0]) && self.bytes.last().is_some_and(|b| super::chars::word(*b));
+        self.joined |= joint;
+        if !self.joined {
+            // What stands far before a joint belongs to no word that it cuts.
+            *self = Line::default();
+            range.start = range.start.max(range.end.saturating_sub(BEFORE));
+        }
+        self.tags = false;
+        self.bytes.extend_from_slice(bytes.get(range.clone()).unwrap_or_default());
+        self.origins.verbatim(range.len(), range.start);
+    }
+
+    /// Hands the line on if tags cut a word of it, and begins another.
+    fn send(&mut self, sink: &mut Sink<'_, '_>) -> Flow {
+        let mut line = std::mem::take(self);
+        if !line.joined {
+            return ControlFlow::Continue(());
+        }
+        line.origins.end(line.origins.range().end);
+        sink.mapped(line.bytes, line.origins, "markup")
+    }
+}
+
+/// Whether the tag at `open` may stand inside a line, and where it ends; with what is inside of properties.
+fn tag(bytes: &[u8], open: usize) -> Option<(bool, usize)> {
+    let rest = bytes.get(open..)?;
+    let rest = rest.get(..MAX_TAG).unwrap_or(rest);
+    if rest.starts_with(b"<!--") {
+        return memchr::memmem::find(rest, b"-->").map(|i| (true, open + i + 3));
+    }
+    let name = rest.get(1..)?;
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    let length = name.iter().position(|b| !(b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_')))?;
+    let name = name.get(..length).filter(|n| n.first().is_some_and(u8::is_ascii_alphabetic))?;
+    let local = name.iter().position(|b| *b == b':').and_then(|i| name.get(i + 1..)).unwrap_or(name);
+    let close = memchr::memchr(b'>', rest)?;
+    if local == PROPERTIES && rest.get(1) != Some(&b'/') && rest.get(close - 1) != Some(&b'/') {
+        let end = memchr::memmem::find(rest, &[b"</", name, b">"].concat())?;
+        return Some((true, open + end + name.len() + 3));
+    }
+    let inline = INLINE.iter().any(|i| local.eq_ignore_ascii_case(i));
+    Some((inline, open + close + 1))
+}
