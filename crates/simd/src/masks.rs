@@ -16,12 +16,19 @@ pub fn masks(bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
 pub fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
     crate::best(|| {
         out.clear();
-        let before = |at: usize| at.checked_sub(1).and_then(|at| bytes.get(at..)).unwrap_or_default();
-        for (at, block) in (0..).step_by(64).zip(bytes.chunks(64)) {
-            out.push(match (block.first_chunk::<64>(), before(at).first_chunk::<64>()) {
-                (Some(block), Some(before)) => eight_by_eight(|i| block[i] == before[i]),
-                _ => eight_by_eight(|i| at + i > 0 && block.get(i).is_some_and(|b| *b == bytes[at + i - 1])),
-            });
+        let Some((first, _)) = bytes.split_first() else { return };
+        // The first byte has none before it.
+        let mut last = !*first;
+        let (blocks, rest) = bytes.as_chunks::<64>();
+        let mut padded = [0; 64];
+        padded.iter_mut().zip(rest).for_each(|(b, r)| *b = *r);
+        for block in blocks.iter().chain((!rest.is_empty()).then_some(&padded)) {
+            let repeats = eight_by_eight(|i| i > 0 && block[i] == block[i.max(1) - 1]);
+            out.push(repeats | u64::from(block[0] == last));
+            last = block[63];
+        }
+        if let (Some(tail), false) = (out.last_mut(), rest.is_empty()) {
+            *tail &= (1 << rest.len()) - 1;
         }
     });
 }

@@ -1,8 +1,10 @@
 //! Text encodings beside base64 and hex: base32, base58 and other bases that are one big number, base85 in its alphabets, uuencode.
 
 use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
 
 use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
+use memchr::memmem::Finder;
 use simd::{Class, count, next_run};
 
 use super::container::worth;
@@ -122,11 +124,14 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     uuencode(sink)
 }
 
+static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"~>"));
+static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"begin "));
+
 /// `<~…~>` (Adobe, PostScript Language Reference section 3.13.3), `z` for four zeros.
 fn ascii85(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut floor = 0;
-    while let Some(end) = memchr::memmem::find(bytes.get(floor..).unwrap_or_default(), b"~>").map(|i| floor + i) {
+    while let Some(end) = END.find(bytes.get(floor..).unwrap_or_default()).map(|i| floor + i) {
         let start = memchr::memmem::rfind(bytes.get(floor..end).unwrap_or_default(), b"<~").map(|i| floor + i);
         floor = end + 2;
         let Some(start) = start else { continue };
@@ -227,7 +232,7 @@ fn radix85(digits: &[u8]) -> Option<Vec<u8>> {
 fn uuencode(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut at = 0;
-    while let Some(start) = memchr::memmem::find(bytes.get(at..).unwrap_or_default(), b"begin ").map(|i| at + i) {
+    while let Some(start) = BEGIN.find(bytes.get(at..).unwrap_or_default()).map(|i| at + i) {
         at = start + 6;
         let Some(mut line) = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map(|i| at + i + 1) else { break };
         let mode = bytes.get(at..at + 3).is_some_and(|m| m.iter().all(|b| (b'0'..=b'7').contains(b)));

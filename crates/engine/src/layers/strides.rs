@@ -32,7 +32,11 @@ const SIDE_BY_SIDE: usize = 16;
 
 /// Every stretch whose separators stand in step, without them.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    if sink.view.layer == Some("separated") || !sink.census.any(super::census::SEPARATOR) || sink.covered() {
+    if sink.view.layer == Some("separated")
+        || sink.bytes().len() < MIN_WORD + MIN_STEPS
+        || !sink.census.any(super::census::SEPARATOR)
+        || sink.covered()
+    {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
@@ -84,12 +88,9 @@ fn rows(bytes: &[u8]) -> Vec<Row> {
     simd::repeats(bytes, &mut repeats);
     marks.iter_mut().zip(&repeats).for_each(|(marks, repeats)| *marks &= !repeats);
     let mut places = Vec::new();
-    for stride in 2..=MAX_INLINE + 3 {
-        places.clear();
-        simd::best(|| in_step(&marks, stride as u32, &mut places));
-        for at in &places {
-            step(bytes, &mut rows, *at, stride);
-        }
+    simd::best(|| (2..=MAX_INLINE + 3).for_each(|stride| in_step(&marks, stride, &mut places)));
+    for (at, stride) in places {
+        step(bytes, &mut rows, at, stride);
     }
     // By their beginning; of those side by side the longest separator first: others see parts of it.
     rows.sort_by_key(|r| (r.first / SAME_PLACE, std::cmp::Reverse((r.separator, r.last))));
@@ -111,19 +112,20 @@ fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
 
 /// Where marks stand that have enough others one stride before each other: 64 places at a time. They may be of several kinds, which `step` tells.
 #[inline(always)]
-fn in_step(marks: &[u64], stride: u32, places: &mut Vec<usize>) {
+fn in_step(marks: &[u64], stride: usize, places: &mut Vec<(usize, usize)>) {
+    let step = stride as u32;
     // Marks, pairs and fours of the words before.
     let (mut one, mut two, mut older) = (0, 0, 0);
     for (i, marks) in marks.iter().enumerate() {
         let back = |now: u64, before: u64, by: u32| now << by | before >> 1 >> (63 - by);
-        let pairs = marks & back(*marks, one, stride);
-        let fours = pairs & back(pairs, two, 2 * stride);
-        let far = 4 * stride;
+        let pairs = marks & back(*marks, one, step);
+        let fours = pairs & back(pairs, two, 2 * step);
+        let far = 4 * step;
         let fifth = if far < 64 { back(*marks, one, far) } else { back(one, older, far - 64) };
         let mut found = fours & fifth;
         (older, one, two) = (one, *marks, pairs);
         while found != 0 {
-            places.push(64 * i + found.trailing_zeros() as usize);
+            places.push((64 * i + found.trailing_zeros() as usize, stride));
             found &= found - 1;
         }
     }

@@ -140,11 +140,14 @@ fn key_store(bytes: &[u8]) -> bool {
 /// What armour begins with (RFC 9580 section 6.2, age's armored format, RFC 7468 section 10).
 const ARMOUR: [&[u8]; 4] = [b"PGP MESSAGE", b"AGE ENCRYPTED FILE", b"PKCS7", b"CMS"];
 
+static BEGIN: std::sync::LazyLock<memchr::memmem::Finder<'static>> =
+    std::sync::LazyLock::new(|| memchr::memmem::Finder::new(b"-----BEGIN "));
+
 /// Content in armour: handed on without it.
 pub(super) fn armoured(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut from = 0;
-    while let Some(at) = bytes.get(from..).and_then(|rest| memchr::memmem::find(rest, b"-----BEGIN ")).map(|i| from + i) {
+    while let Some(at) = bytes.get(from..).and_then(|rest| BEGIN.find(rest)).map(|i| from + i) {
         from = at + 11;
         let rest = bytes.get(from..).unwrap_or_default();
         let Some(label) = ARMOUR.iter().find(|label| rest.starts_with(label)) else { continue };
