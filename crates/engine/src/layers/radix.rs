@@ -92,7 +92,12 @@ fn packed_base32(encoding: &Encoding, text: &[u8]) -> bool {
 
 /// The values of all characters in an alphabet, if they are in it.
 fn digits(text: &[u8], alphabet: &[u8]) -> Option<Vec<u8>> {
-    text.iter().map(|b| alphabet.iter().position(|a| a == b).and_then(|i| u8::try_from(i).ok())).collect()
+    let mut values = [0xff; 256];
+    for (value, b) in (0..).zip(alphabet) {
+        values[usize::from(*b)] = value;
+    }
+    let digits: Vec<u8> = text.iter().map(|b| values[usize::from(*b)]).collect();
+    digits.iter().all(|d| *d != 0xff).then_some(digits)
 }
 
 /// The bytes of one big number, several digits at a time.
@@ -209,8 +214,17 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
 fn promising(part: &[u8], members: &[u8; 256]) -> bool {
     let value = |b: &u8| members[usize::from(*b)];
     let good = part.chunks(5).filter(|group| group.first().is_some_and(|b| (10..=40).contains(&value(b)))).count();
-    let head: Vec<u8> = part.iter().take(MIN_BASE85).map(value).collect();
-    good * 100 >= part.len().div_ceil(5) * 40 || radix85(&head).is_some_and(|head| super::container::packed(&head))
+    good * 100 >= part.len().div_ceil(5) * 40 || head85(part, value).is_some_and(|head| super::container::packed(&head))
+}
+
+/// The first bytes of what is long enough to be worth a look.
+fn head85(part: &[u8], value: impl Fn(&u8) -> u8) -> Option<[u8; MIN_BASE85 / 5 * 4]> {
+    let mut head = [0; MIN_BASE85 / 5 * 4];
+    let (out, _) = head.as_chunks_mut::<4>();
+    for (out, group) in out.iter_mut().zip(part.chunks_exact(5)) {
+        *out = u32::try_from(group.iter().fold(0_u64, |n, b| n * 85 + u64::from(value(b)))).ok()?.to_be_bytes();
+    }
+    Some(head)
 }
 
 /// Five digits are four bytes; a last group of n digits is n - 1 bytes.

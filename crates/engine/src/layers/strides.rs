@@ -88,7 +88,9 @@ fn rows(bytes: &[u8]) -> Vec<Row> {
     simd::repeats(bytes, &mut repeats);
     marks.iter_mut().zip(&repeats).for_each(|(marks, repeats)| *marks &= !repeats);
     let mut places = Vec::new();
-    simd::best(|| (2..=MAX_INLINE + 3).for_each(|stride| in_step(&marks, stride, &mut places)));
+    simd::best(|| in_step(&marks, &mut places));
+    // One stride after the other: a row grows from left to right.
+    places.sort_unstable_by_key(|(at, stride)| (*stride, *at));
     for (at, stride) in places {
         step(bytes, &mut rows, at, stride);
     }
@@ -110,24 +112,39 @@ fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
     }
 }
 
-/// Where marks stand that have enough others one stride before each other: 64 places at a time. They may be of several kinds, which `step` tells.
+/// So many strides are looked at side by side: a vector of words.
+const LANES: usize = 4;
+/// The strides, in vectors; the last ones are more than a row may have.
+const STRIDES: [[u64; LANES]; 5] = [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]];
+
+/// Where marks stand that have enough others one stride before each other, each with its stride: 64 places at a time. They may be of several
+/// kinds, which [`step`] tells.
 #[inline(always)]
-fn in_step(marks: &[u64], stride: usize, places: &mut Vec<(usize, usize)>) {
-    let step = stride as u32;
-    // Marks, pairs and fours of the words before.
-    let (mut one, mut two, mut older) = (0, 0, 0);
+fn in_step(marks: &[u64], places: &mut Vec<(usize, usize)>) {
+    // Marks of the word before and of the one before that, and pairs of the word before.
+    let (mut one, mut older, mut two) = (0, 0, [[0; LANES]; STRIDES.len()]);
+    let back = |now: u64, before: u64, by: u64| now << by | before >> 1 >> (63 - by);
     for (i, marks) in marks.iter().enumerate() {
-        let back = |now: u64, before: u64, by: u32| now << by | before >> 1 >> (63 - by);
-        let pairs = marks & back(*marks, one, step);
-        let fours = pairs & back(pairs, two, 2 * step);
-        let far = 4 * step;
-        let fifth = if far < 64 { back(*marks, one, far) } else { back(one, older, far - 64) };
-        let mut found = fours & fifth;
-        (older, one, two) = (one, *marks, pairs);
-        while found != 0 {
-            places.push((64 * i + found.trailing_zeros() as usize, stride));
-            found &= found - 1;
+        for (strides, two) in STRIDES.iter().zip(&mut two) {
+            let mut found = [0; LANES];
+            for lane in 0..LANES {
+                let stride = strides[lane];
+                let pairs = marks & back(*marks, one, stride);
+                let fours = pairs & back(pairs, two[lane], 2 * stride);
+                // The fifth may stand one word farther back.
+                let near = u64::from(4 * stride >= 64).wrapping_sub(1);
+                let (now, before) = (marks & near | one & !near, one & near | older & !near);
+                found[lane] = fours & back(now, before, 4 * stride & 63);
+                two[lane] = pairs;
+            }
+            for (found, stride) in found.iter_mut().zip(strides).filter(|(f, _)| **f != 0) {
+                while *found != 0 {
+                    places.push((64 * i + found.trailing_zeros() as usize, *stride as usize));
+                    *found &= *found - 1;
+                }
+            }
         }
+        (older, one) = (one, *marks);
     }
 }
 
