@@ -27,6 +27,16 @@ fn listed(text: &str, form: impl Fn(u8) -> String, between: &str) -> Vec<u8> {
     text.bytes().map(form).collect::<Vec<_>>().join(between).into_bytes()
 }
 
+/// The text in pieces of seven, each in a form.
+fn pieces(text: &str, form: impl Fn(&str) -> String) -> Vec<u8> {
+    chunks(text, 7).iter().map(|c| form(c)).collect::<String>().into_bytes()
+}
+
+/// As [`pieces`], with the number of each.
+fn numbered(text: &str, form: impl Fn(u8, &str) -> String) -> Vec<u8> {
+    (0..).zip(chunks(text, 7)).map(|(i, c)| form(i, &c)).collect::<String>().into_bytes()
+}
+
 fn chunks(text: &str, size: usize) -> Vec<String> {
     text.as_bytes().chunks(size).map(|c| String::from_utf8_lossy(c).into_owned()).collect()
 }
@@ -135,6 +145,34 @@ const CASES: &[Case] = &[
     ("joined", |t| chunks(t, 6).iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(" + ").into_bytes()),
     ("joined", |t| format!("[{}]", chunks(t, 1).iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(",")).into_bytes()),
     ("joined", |t| chunks(t, 7).iter().enumerate().map(|(i, c)| format!("p{i} = '{c}'\n")).collect::<String>().into_bytes()),
+    // What stands between the pieces is the same, whatever it is.
+    ("joined", |t| pieces(t, |c| format!("k.append(\"{c}\");\n"))),
+    ("joined", |t| pieces(t, |c| format!("s <> \"{c}\" ")).into_iter().skip(5).collect()),
+    ("joined", |t| format!("x = \"{}\"", chunks(t, 7).join("\").concat(\"")).into_bytes()),
+    ("joined", |t| format!("`{}`", chunks(t, 7).iter().map(|c| format!("${{'{c}'}}")).collect::<String>()).into_bytes()),
+    ("joined", |t| format!("[[{}]]", chunks(t, 7).iter().map(|c| format!("[\"{c}\"]")).collect::<Vec<_>>().join(", ")).into_bytes()),
+    ("joined", |t| pieces(t, |c| format!("{{\"chunk\": \"{c}\", \"at\": 17}}\n"))),
+    ("joined", |t| pieces(t, |c| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{c}\"}},\"index\":0}}]}}\n\n"))),
+    ("joined", |t| {
+        pieces(t, |c| {
+            format!(
+                "event: delta\ndata: {{\"type\":\"block_delta\",\"index\":0,\"delta\":{{\"type\":\"text_delta\",\"text\":\"{c}\"}}}}\n\n"
+            )
+        })
+    }),
+    ("joined", |t| numbered(t, |i, c| format!("&part{i}={}", c.replace(' ', "%20")))),
+    ("joined", |t| pieces(t, |c| format!("&part[]={}", c.replace(' ', "%20")))),
+    ("joined", |t| numbered(t, |i, c| format!("; p{i}={}", c.replace(' ', "%20")))),
+    ("joined", |t| numbered(t, |i, c| format!("{}={}\n", char::from(b'A' + i), c.replace(' ', "%20")))),
+    ("joined", |t| numbered(t, |i, c| format!("seq={i}&part={}&", c.replace(' ', "%20")))),
+    ("joined", |t| numbered(t, |i, c| format!("{i}. {c}\n"))),
+    ("joined", |t| numbered(t, |i, c| format!("{i},{c},ok\n"))),
+    ("joined", |t| pieces(t, |c| format!("  - {c}\n"))),
+    ("joined", |t| pieces(t, |c| format!("> {c}\r\n"))),
+    ("joined", |t| numbered(t, |i, c| format!("key.{i} = {c}\n"))),
+    ("joined", |t| format!("<r>{}</r>", chunks(t, 7).iter().map(|c| format!("<p n=\"7\">{c}</p>")).collect::<String>()).into_bytes()),
+    ("joined", |t| chunks(t, 7).join("<!-- -->").into_bytes()),
+    ("joined", |t| pieces(t, |c| format!("<![CDATA[{c}]]>"))),
     ("separated", |t| chunks(t, 4).join(" ").into_bytes()),
     ("separated", |t| chunks(t, 1).join(".").into_bytes()),
     ("separated", |t| chunks(t, 5).join("\n").into_bytes()),

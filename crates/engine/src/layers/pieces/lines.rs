@@ -1,0 +1,118 @@
+//! Lines of one form, of which a part differs: list items, quoted mail, columns, numbered settings.
+
+use std::ops::Range;
+
+use super::{Escaped, flush};
+use crate::layers::sink::{Flow, Sink};
+
+/// A longer line is no piece.
+const MAX_LINE: usize = 160;
+/// A longer part that differs is no piece.
+const MAX_PART: usize = 80;
+/// A longer number does not count lines.
+const MAX_COUNT: usize = 6;
+
+/// Joins what differs in lines that begin and end alike.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    let mut row: Vec<Range<usize>> = Vec::new();
+    let mut last: Option<Range<usize>> = None;
+    // How the lines of the row begin and end.
+    let mut form: Option<(usize, usize)> = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)).map_or(bytes.len(), |i| at + i);
+        let line = at..end - usize::from(end > at && bytes.get(end - 1) == Some(&b'\r'));
+        at = end + 1;
+        if line.is_empty() {
+            continue;
+        }
+        let pair = last.as_ref().filter(|_| line.len() <= MAX_LINE).and_then(|before| compare(bytes, before, &line));
+        match pair {
+            Some((one, other)) => {
+                let signs = (sign(bytes, &line, &other), line.end - other.end);
+                if row.is_empty() || form != Some(signs) {
+                    flush(sink, &mut row, Escaped::Percent)?;
+                    row.push(one);
+                }
+                form = Some(signs);
+                row.push(other);
+            }
+            None => {
+                flush(sink, &mut row, Escaped::Percent)?;
+                form = None;
+            }
+        }
+        last = (line.len() <= MAX_LINE).then_some(line);
+    }
+    flush(sink, &mut row, Escaped::Percent)
+}
+
+/// How many bytes that are no digits stand before a part.
+fn sign(bytes: &[u8], line: &Range<usize>, part: &Range<usize>) -> usize {
+    bytes.get(line.start..part.start).map_or(0, |head| head.iter().filter(|b| !b.is_ascii_digit() && !b.is_ascii_whitespace()).count())
+}
+
+/// What differs in two lines, if it may be a piece in each, and something that is the same stands around it.
+fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
+    let (a, b) = (bytes.get(one.clone())?, bytes.get(other.clone())?);
+    // Most lines have nothing in common.
+    let begins = |text: &[u8]| text.first().map(|b| if b.is_ascii_digit() { b'0' } else { *b });
+    if begins(a) != begins(b) {
+        return None;
+    }
+    let (first, second) = head(a, b)?;
+    let (x, y) = (a.get(first..)?, b.get(second..)?);
+    let same = x.iter().rev().zip(y.iter().rev()).take_while(|(p, q)| p == q).count();
+    // The end begins where a word does not.
+    let tail = x.get(x.len() - same..)?;
+    let tail = tail.iter().position(|b| !part_of_word(*b)).map_or(0, |i| same - i);
+    let (x, y) = (first..a.len() - tail, second..b.len() - tail);
+    // An indent is none, and quoted-printable has its own line ends: both are undone elsewhere, and better.
+    let marked = a.get(..x.start).is_some_and(|head| !head.trim_ascii().is_empty()) || !a.get(x.end..).unwrap_or_default().is_empty();
+    let soft = a.ends_with(b"=") && b.ends_with(b"=");
+    // Words go on in any length; what has blanks in it is cut at one length, but for the last.
+    let cut = x.len() >= y.len();
+    let piece = |text: &[u8], part: &Range<usize>| {
+        let fits = |b: &u8| (*b > b' ' || (*b == b' ' && cut)) && !matches!(b, b',' | b'"' | b'\'');
+        (1..=MAX_PART).contains(&part.len()) && text.get(part.clone()).is_some_and(|w| w.iter().all(fits))
+    };
+    (marked && !soft && piece(a, &x) && piece(b, &y))
+        .then(|| (one.start + x.start..one.start + x.end, other.start + y.start..other.start + y.end))
+}
+
+fn part_of_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'+' | b'/' | b'=' | b'-' | b'_')
+}
+
+/// How long what two lines begin with is in each; numbers in it may count up. It ends before a word. None if there is nothing.
+fn head(a: &[u8], b: &[u8]) -> Option<(usize, usize)> {
+    let (mut i, mut j) = (0, 0);
+    loop {
+        let same = a.get(i..)?.iter().zip(b.get(j..)?).take_while(|(p, q)| p == q).count();
+        (i, j) = (i + same, j + same);
+        // The number in which they differ begins where it may be the same still.
+        let digits = a.get(..i)?.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        match (count(a, i - digits), count(b, j - digits)) {
+            // Not past the same number twice.
+            (Some((n, x)), Some((m, y))) if x.checked_add(1) == Some(y) && (n > digits || m > digits) => {
+                (i, j) = (i - digits + n, j - digits + m);
+            }
+            _ => break,
+        }
+    }
+    // Back to where a word may begin.
+    let text = a.get(..i)?;
+    let end = text.iter().rposition(|b| !part_of_word(*b) || *b == b'=').map(|i| i + 1);
+    let end = end.or_else(|| text.first().filter(|b| !b.is_ascii_alphanumeric()).map(|_| 1))?;
+    Some((end, j - (i - end)))
+}
+
+/// The number at `at` and how many digits it has, if it is short and no letter follows.
+fn count(text: &[u8], at: usize) -> Option<(usize, u32)> {
+    let rest = text.get(at..)?;
+    let digits = rest.iter().take(MAX_COUNT + 1).take_while(|b| b.is_ascii_digit()).count();
+    let ends = rest.get(digits).is_none_or(|b| !b.is_ascii_alphanumeric());
+    let value = || rest.get(..digits)?.iter().try_fold(0_u32, |n, b| n.checked_mul(10)?.checked_add(u32::from(b - b'0')));
+    ((1..=MAX_COUNT).contains(&digits) && ends).then(value)?.map(|value| (digits, value))
+}
