@@ -139,7 +139,7 @@ fn begins_well(clean: &[u8], deflated: bool) -> bool {
     let head = head.get(..clean.len() / 4 * 3).unwrap_or(&head);
     // Text beyond ASCII: cut in the middle of a character, perhaps.
     let utf8 = || std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
-    super::container::packed(head)
+    super::container::maybe_packed(head)
         || super::container::brotli_like(head, clean.len() / 4 * 3)
         || utf8()
         || (deflated && matches!(head.first().map(|b| b & 7), Some(3 | 5)))

@@ -1,6 +1,7 @@
 //! Compressed streams and archives by their magic, and the question whether decoded bytes are worth a look.
 
 mod bare;
+mod git;
 mod magic;
 mod media;
 mod pdf;
@@ -55,7 +56,12 @@ fn texty(bytes: &[u8]) -> bool {
 
 /// Whether bytes begin like a compressed stream, an archive, a document or something that cannot be opened.
 pub(super) fn packed(bytes: &[u8]) -> bool {
-    magic::first(bytes).is_some() || magic::document(bytes) || sealed::compressed(bytes).is_some()
+    magic::certain(bytes).is_some() || magic::document(bytes)
+}
+
+/// Whether bytes may begin like one, as far as so few can tell.
+pub(super) fn maybe_packed(head: &[u8]) -> bool {
+    packed(head) || magic::weak(head).is_some()
 }
 
 /// A binary serialisation that holds something carries a printable run at least this long.
@@ -85,6 +91,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     sealed::armoured(sink)?;
+    git::patches(sink)?;
     let pages = pdf::peel(sink)?;
     // Text holds no stream; what is left of it is looked at by the text layers.
     let text = !sink.census.any(census::CONTROL) && (!sink.census.any(census::HIGH) || std::str::from_utf8(bytes).is_ok());
@@ -113,6 +120,7 @@ fn forms(sink: &mut Sink<'_, '_>, known: &[Range<usize>]) -> ControlFlow<(), boo
     while at < bytes.len() {
         let taken = match form {
             Some(Form::Stream(coding)) => stream(sink, coding, at..bytes.len())?,
+            Some(Form::Pack) => git::pack(sink, at)?,
             Some(Form::Zip) => zip::entry(sink, at)?,
             Some(Form::Media(media)) => media::file(sink, media, at)?,
             Some(Form::SevenZip) => sevenz::archive(sink, at)?,
@@ -141,7 +149,16 @@ fn forms(sink: &mut Sink<'_, '_>, known: &[Range<usize>]) -> ControlFlow<(), boo
 pub(super) fn worth_a_view(bytes: &[u8], budget: &mut Budget) -> bool {
     // A last block, as all short deflated streams are.
     let deflated = bytes.first().is_some_and(|b| b & 1 == 1);
-    worth(bytes) || (!texty(bytes) && ((deflated && bare::deflated(bytes, budget).is_some()) || bare::brotli(bytes, budget).is_some()))
+    if worth(bytes) {
+        return true;
+    }
+    if let Some((coding, at)) = magic::weak(bytes)
+        && let Some(stream) = bytes.get(at..)
+        && bare::whole(coding, stream, budget).is_some()
+    {
+        return true;
+    }
+    !texty(bytes) && ((deflated && bare::deflated(bytes, budget).is_some()) || bare::brotli(bytes, budget).is_some())
 }
 
 /// Decodes the stream that begins with `part`; returns how far to go on.

@@ -11,6 +11,7 @@ import gzip
 import io
 import lzma
 import pathlib
+import random
 import shutil
 import struct
 import subprocess
@@ -178,7 +179,37 @@ def gif(comment):
     return b"GIF89a\1\0\1\0\x80\0\0\0\0\0\xff\xff\xff\x21\xfe" + blocks + b"\0\x2c\0\0\0\0\1\0\1\0\0\2\2\x44\1\0\x3b"
 
 
+def git(*commands, data=None, binary=False):
+    """The output of the last of several git commands, in a repository of two commits: the second puts the marker into a long file."""
+    with tempfile.TemporaryDirectory() as place:
+        def one(*command, data=None):
+            made = "2026-01-01T00:00:00Z"
+            env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": place, "GIT_AUTHOR_DATE": made, "GIT_COMMITTER_DATE": made}
+            return subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *command], cwd=place, env=env, input=data, capture_output=True, check=True).stdout
+        lines = LONG[:12000] if not binary else random.Random(4).randbytes(4000)
+        path = pathlib.Path(place, "notes.txt")
+        one("init", "-q")
+        for content in (lines, lines[:6000] + TEXT + lines[6000:]):
+            path.write_bytes(content)
+            one("add", ".")
+            one("commit", "-qm", "notes")
+        for command in commands:
+            out = one(*command, data=data)
+        return out
+
+
+def packed(*options, revisions=b"HEAD\n"):
+    return lambda: git(["pack-objects", "--stdout", "--revs", "--window=10", *options], data=revisions)
+
+
 FOUND = {
+    "git pack, deltas by offset": packed("--delta-base-offset"),
+    "git pack, deltas by name": packed(),
+    "git pack, thin": packed("--thin", "--delta-base-offset", revisions=b"HEAD\n^HEAD~1\n"),
+    "git push": lambda: b"00b1" + b"0" * 40 + b" " + b"1" * 40 + b" refs/heads/main\0 report-status\n" + b"0000" + packed("--delta-base-offset")(),
+    "git bundle": lambda: git(["bundle", "create", "-", "HEAD"]),
+    "git binary patch, literal": lambda: git(["diff", "--binary", "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "HEAD"], binary=True),
+    "git binary patch, delta": lambda: git(["diff", "--binary", "HEAD~1", "HEAD"], binary=True),
     "PDF, page as it is": lambda: pdf((b"", page())),
     "PDF, deflated": lambda: pdf((b"/Filter /FlateDecode", zlib.compress(page()))),
     "PDF, ASCII85 and deflated": lambda: pdf((b"/Filter [/ASCII85Decode /FlateDecode]", base64.a85encode(zlib.compress(page())) + b"~>")),

@@ -62,7 +62,7 @@ pub(super) fn deflated(bytes: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
 }
 
 /// Bytes that are a whole stream, or nearly: what decodes to garbage is left alone early.
-fn whole(name: &str, bytes: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
+pub(super) fn whole(name: &str, bytes: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
     let mut decoder = Decoder::new(name)?;
     let (mut sample, mut taken) = (Vec::new(), 0);
     while sample.len() < SAMPLE && !decoder.finished() {

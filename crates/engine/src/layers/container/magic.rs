@@ -8,6 +8,8 @@ use super::sealed;
 pub(super) enum Form {
     /// A compressed stream in a coding that [`crate::layers::coding`] knows.
     Stream(&'static str),
+    /// A pack of git objects.
+    Pack,
     /// A local header of a zip archive.
     Zip,
     /// A picture or sound.
@@ -57,6 +59,7 @@ pub(super) fn form(bytes: &[u8]) -> Option<Form> {
         [0xff, 0x06, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => "snappy",
         [0x5d, 0, 0, ..] if lzma(bytes) => "lzma",
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => return Some(Form::Media(Media::Png)),
+        [b'P', b'A', b'C', b'K', 0, 0, 0, 2 | 3, _, _, _, _, ..] => return Some(Form::Pack),
         [b'P', b'K', 3, 4, ..] => return Some(Form::Zip),
         [b'7', b'z', 0xbc, 0xaf, 0x27, 0x1c, ..] => return Some(Form::SevenZip),
         _ => return sealed::anywhere(bytes).map(Form::Sealed),
@@ -66,12 +69,25 @@ pub(super) fn form(bytes: &[u8]) -> Option<Form> {
 
 /// What a view is that begins like this: what [`form`] knows, and what has too short a magic to be believed anywhere else.
 pub(super) fn first(bytes: &[u8]) -> Option<Form> {
-    let zlib = |cmf: u8, flags: u8| cmf & 0x0f == 8 && cmf >> 4 <= 7 && (u16::from(cmf) << 8 | u16::from(flags)).is_multiple_of(31);
-    form(bytes).or_else(|| match bytes {
-        // Windows of less than 32 KiB.
-        [cmf, flags, ..] if zlib(*cmf, *flags) && flags & 0x20 == 0 => Some(Form::Stream("zlib")),
-        _ => media::kind(bytes).map(Form::Media).or_else(|| sealed::first(bytes).map(Form::Sealed)),
+    certain(bytes).or_else(|| match weak(bytes) {
+        Some((coding, 0)) => Some(Form::Stream(coding)),
+        _ => None,
     })
+}
+
+/// The coding of a stream, and where it begins, behind a header of so few bits that only decoding it shows whether it is one: zlib with a window of
+/// less than 32 KiB, and compressed OpenPGP messages.
+pub(super) fn weak(bytes: &[u8]) -> Option<(&'static str, usize)> {
+    let zlib = |cmf: u8, flags: u8| cmf & 0x0f == 8 && cmf >> 4 < 7 && (u16::from(cmf) << 8 | u16::from(flags)).is_multiple_of(31);
+    match bytes {
+        [cmf, flags, ..] if zlib(*cmf, *flags) && flags & 0x20 == 0 => Some(("zlib", 0)),
+        _ => sealed::compressed(bytes),
+    }
+}
+
+/// What a view certainly is that begins like this.
+pub(super) fn certain(bytes: &[u8]) -> Option<Form> {
+    form(bytes).or_else(|| media::kind(bytes).map(Form::Media)).or_else(|| sealed::first(bytes).map(Form::Sealed))
 }
 
 /// Whether bytes are a document or a picture that may hold text in parts of its own.
