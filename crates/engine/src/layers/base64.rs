@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::container::{worth, worth_a_view};
+use super::container::{texty, worth, worth_a_view};
 use super::sink::{Flow, Sink};
 use super::{bounds, runs};
 
@@ -43,14 +43,17 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
         let Some(part) = clean.get(skip..).filter(|part| promising(part)) else { continue };
         let Some(decoded) = decode_clean(part) else { continue };
         if worth_a_view(&decoded, sink.budget) {
-            return sink.run(decoded, written(bytes, run), "base64", None);
+            let whole = written(bytes, run);
+            // Chance gives what looks like a stream or holds a few letters in a row, but no text: that decides which order was meant.
+            if !texty(&decoded)
+                && let Some(text) = backwards(clean).filter(|text| texty(text))
+            {
+                sink.unclaimed(text, whole.clone(), "reversed-base64")?;
+            }
+            return sink.run(decoded, whole, "base64", None);
         }
     }
-    // Written backwards, the padding goes before the run.
-    clean.reverse();
-    if promising(clean)
-        && let Some(decoded) = decode_clean(clean).filter(|decoded| worth(decoded))
-    {
+    if let Some(decoded) = backwards(clean).filter(|decoded| worth(decoded)) {
         return sink.run(decoded, written(bytes, run), "reversed-base64", None);
     }
     match encoded.iter().position(|b| !member(*b) && *b != b'=') {
@@ -58,6 +61,12 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
         Some(first) if first >= MIN => one(sink, run.start..run.start + first, clean),
         _ => super::radix::alphanumeric(sink, &run),
     }
+}
+
+/// What a run decodes to that is written backwards, and so has its padding before it.
+fn backwards(clean: &mut [u8]) -> Option<Vec<u8>> {
+    clean.reverse();
+    if promising(clean) { decode_clean(clean) } else { None }
 }
 
 /// Whether a run may decode to something that is worth a look: the first of each four characters has the high bits of a byte, and says whether
