@@ -5,7 +5,7 @@ use std::ops::{ControlFlow, Range};
 use simd::{Class, next_run};
 
 use super::bounds;
-use super::container::{worth, worth_a_view};
+use super::container::{texty, worth, worth_a_view};
 use super::sink::{Flow, Sink};
 
 /// Shorter runs carry nothing that is worth a look: 12 bytes.
@@ -55,15 +55,17 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
         let Some(part) = clean.get(skip..).filter(|part| rows.promising(skip) || begins_well(part, deflated)) else { continue };
         let Some(decoded) = decode_clean(part) else { continue };
         if worth_a_view(&decoded, sink.budget) {
-            return sink.run(decoded, written(bytes, run), "base64", None);
+            let whole = written(bytes, run);
+            // Chance gives what looks like a stream or holds a few letters in a row, but no text: that decides which order was meant.
+            if !texty(&decoded)
+                && let Some(text) = backwards(clean, &rows, deflated).filter(|text| texty(text))
+            {
+                sink.unclaimed(text, whole.clone(), "reversed-base64")?;
+            }
+            return sink.run(decoded, whole, "base64", None);
         }
     }
-    // Written backwards, the padding goes before the run. The first of each four is then the last.
-    let first = clean.len().wrapping_sub(1) % 4;
-    clean.reverse();
-    if (rows.promising(first) || begins_well(clean, deflated))
-        && let Some(decoded) = decode_clean(clean).filter(|decoded| worth(decoded))
-    {
+    if let Some(decoded) = backwards(clean, &rows, deflated).filter(|decoded| worth(decoded)) {
         return sink.run(decoded, written(bytes, run), "reversed-base64", None);
     }
     match encoded.iter().position(|b| !member(*b) && *b != b'=') {
@@ -71,6 +73,14 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
         Some(first) if first >= MIN => one(sink, run.start..run.start + first, clean),
         _ => super::radix::alphanumeric(sink, &run),
     }
+}
+
+/// What a run decodes to that is written backwards, and so has its padding before it.
+fn backwards(clean: &mut [u8], rows: &Rows, deflated: bool) -> Option<Vec<u8>> {
+    // The first of each four is then the last.
+    let first = clean.len().wrapping_sub(1) % 4;
+    clean.reverse();
+    if rows.promising(first) || begins_well(clean, deflated) { decode_clean(clean) } else { None }
 }
 
 const LOWER: u8 = 1;

@@ -48,7 +48,7 @@ pub(in crate::layers) fn worth(bytes: &[u8]) -> bool {
 }
 
 /// Whether bytes are text for the most part.
-fn texty(bytes: &[u8]) -> bool {
+pub(super) fn texty(bytes: &[u8]) -> bool {
     let sample = bytes.get(..1024).unwrap_or(bytes);
     let text = sample.iter().filter(|b| (0x20..0x7f).contains(*b) || b.is_ascii_whitespace()).count();
     text * 10 >= sample.len() * 9

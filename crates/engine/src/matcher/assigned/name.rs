@@ -34,13 +34,15 @@ const OWNERS: &str = "\
     mysql pg pgsql pop postgres proxy rabbitmq redis remote require root server smtp sql ssh store sudo svn test user vault vpn web wifi";
 
 /// Names of headers that log in are no leak; these words are in no such name.
-const NO_LOGIN: [&str; 3] = ["secret", "passw", "passphrase"];
+const NO_LOGIN: [&str; 2] = ["secret", "pass"];
 
 /// Whether a value under `name`, whose bytes `word` are what announces a credential, may be one.
 pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
     let after = name.get(word.end..).unwrap_or_default();
     let says = name.get(word.clone()).unwrap_or_default();
-    if LAST.iter().any(|l| says.eq_ignore_ascii_case(l)) {
+    let word_alone = says.iter().skip_while(|b| matches!(b, b'_' | b'-')).count();
+    let says_last = says.get(says.len() - word_alone..).unwrap_or_default();
+    if LAST.iter().any(|l| says_last.eq_ignore_ascii_case(l)) {
         return stands_last(name, word);
     }
     let mut rest = words(after).into_iter().peekable();
@@ -56,6 +58,11 @@ pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
     // A key of JSON has lost its capitals: `clientrequesttoken`.
     let open = |w: &Vec<u8>| among(OPEN, w) || OPEN.split(' ').any(|o| o.len() >= 4 && w.ends_with(o.as_bytes()));
     let token = name.get(word.clone()).is_some_and(|w| w.eq_ignore_ascii_case(b"token"));
+    // The keys for searching that such services hand to browsers.
+    let is = |word: &[u8]| before.iter().any(|w| w == word);
+    if is(b"search") && (is(b"algolia") || is(b"typesense") || is(b"meilisearch")) {
+        return false;
+    }
     let handed_around = token && before.iter().rev().take(2).any(open);
     !handed_around && !rest.any(|w| among(ABOUT, &w)) && !before.iter().any(|w| among(OTHER, w))
 }
@@ -64,9 +71,10 @@ pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
 fn stands_last(name: &[u8], word: &Range<usize>) -> bool {
     let before = name.get(..word.start).unwrap_or_default();
     let rest = name.get(word.end..).unwrap_or_default();
+    let joint = matches!(name.get(word.start), Some(b'_' | b'-'));
     let hump = name.get(word.start).is_some_and(u8::is_ascii_uppercase) && before.last().is_some_and(u8::is_ascii_lowercase);
     let owner = words(before).pop().unwrap_or_default();
-    let apart = hump || before.last().is_none_or(|b| !b.is_ascii_alphabetic());
+    let apart = hump || joint || before.last().is_none_or(|b| !b.is_ascii_alphabetic());
     rest.iter().all(u8::is_ascii_digit) && (apart || OWNERS.split(' ').any(|o| o.as_bytes() == owner))
 }
 
@@ -148,6 +156,8 @@ mod tests {
             ("pass_rate", "pass"),
             ("passes", "pass"),
             ("GITHUB_PATH", "pat"),
+            ("NAME_PATTERN", "_pat"),
+            ("algoliaSearchApiKey", "apikey"),
             ("tokenMint", "token"),
         ] {
             assert!(!says(name, word), "{name}");

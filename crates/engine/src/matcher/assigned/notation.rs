@@ -44,6 +44,10 @@ pub(super) fn value(bytes: &[u8], name: &Range<usize>, in_path: bool) -> Option<
         Some(found) => found,
         None => beside::sign(bytes, &(name.start..end))?,
     };
+    // The result of a test.
+    if bytes.get(name.clone()) == Some(b"PASS") && bytes.get(end) == Some(&b':') {
+        return None;
+    }
     // A resource's name: `arn:aws:secretsmanager:eu:1:secret:name`.
     let before = name.start.checked_sub(1).and_then(|i| bytes.get(i));
     if sign == Sign::Assigned && matches!(before, Some(b':' | b'/')) && bytes.get(end) == Some(&b':') {
@@ -92,10 +96,13 @@ fn paired(bytes: &[u8], end: usize) -> Option<Range<usize>> {
     if gap.get(word + 5).is_none_or(u8::is_ascii_alphanumeric) {
         return None;
     }
-    let between = gap.get(..word)?;
+    // `ParameterKey … ParameterValue`.
+    let prefix = gap.get(..word)?.iter().rev().take(16).take_while(|b| b.is_ascii_alphabetic()).count();
+    let between = gap.get(..word - prefix)?;
     let tags = between.starts_with(b"</") && between.ends_with(b"<");
+    let glued = prefix > 0 && !matches!(between.last(), Some(b'"' | b'\'' | b'<' | b' ' | b'\t'));
     let letters = between.iter().enumerate().any(|(i, b)| b.is_ascii_alphanumeric() && between.get(i.wrapping_sub(1)) != Some(&b'\\'));
-    (tags || !(letters || between.contains(&b'='))).then(|| end + word..end + word + 5)
+    (!glued && (tags || !(letters || between.contains(&b'=')))).then(|| end + word..end + word + 5)
 }
 
 /// The sign after the name that ends at `end`, and where what follows it begins.
@@ -324,6 +331,7 @@ mod tests {
             "pw for the weather service: V4lue!x",
             "\"--pw\",\n  \"V4lue!x\"",
             "pw = N'V4lue!x'",
+            "\"ParameterKey\": \"pw\", \"ParameterValue\": \"V4lue!x\"",
         ] {
             assert_eq!(of(text, "pw", false), Some("V4lue!x"), "{text}");
         }

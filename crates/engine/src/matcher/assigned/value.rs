@@ -13,6 +13,8 @@ const OPAQUE_LEAST: usize = 16;
 const MOST: [usize; 2] = [256, 2048];
 /// Least surprise of a value of mixed letters and digits. Names and words have up to 5.6, one random value in a thousand less than this.
 const OPAQUE: f32 = 6.2;
+/// The same for values shorter than machines mostly make.
+const SHORT: f32 = 7.2;
 /// The same for hexadecimal digits alone, which have fewer kinds of pairs.
 const HEX: f32 = 5.2;
 /// A password with a sign that no identifier has needs no more than this.
@@ -24,10 +26,16 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
     if value.contains(&b'\\') {
         // Escapes look like chance; what they stand for is seen where they are undone.
         let rest = unescaped(value);
-        return rest.len() >= least && is_secret(form, &rest);
+        let quote = |b: &u8| matches!(b, b'"' | b'\'');
+        let inner = rest.iter().position(|b| !quote(b)).zip(rest.iter().rposition(|b| !quote(b))).and_then(|(a, z)| rest.get(a..=z));
+        return inner.is_some_and(|inner| inner.len() >= least && is_secret(form, inner));
     }
     if value.windows(3).any(|w| matches!(w, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit())) {
-        return is_secret(form, &percent_decoded(value));
+        let rest = percent_decoded(value);
+        // What decodes to no text was no escape.
+        if std::str::from_utf8(&rest).is_ok() {
+            return is_secret(form, &rest);
+        }
     }
     if !(least..=MOST[usize::from(form != Form::Password)]).contains(&value.len())
         || !value.iter().all(u8::is_ascii_graphic)
@@ -58,7 +66,9 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
         Form::Password => {
             (surprise >= OPAQUE - 0.4 && letters >= 8 && (digits > 0 || capitals(value))) || (chosen(value) && surprise >= CHOSEN)
         }
-        _ if value.len() < OPAQUE_LEAST => chosen(value) && surprise >= OPAQUE,
+        _ if value.len() < OPAQUE_LEAST => {
+            (chosen(value) && surprise >= OPAQUE) || (digits > 1 && capitals(value) && letters == value.len() && surprise >= SHORT)
+        }
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
 }
@@ -70,6 +80,7 @@ fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let mut at = 0;
     while let Some(byte) = value.get(at) {
         let pair = value.get(at + 1).and_then(digit).zip(value.get(at + 2).and_then(digit)).filter(|_| *byte == b'%');
+        let byte = if *byte == b'+' { &b' ' } else { byte };
         rest.push(pair.map_or(*byte, |(high, low)| high << 4 | low));
         at += if pair.is_some() { 3 } else { 1 };
     }
@@ -121,7 +132,7 @@ fn refers(value: &[u8]) -> bool {
         b"$(", b"${", b"$argon2", b"$pbkdf2", b"$2a$", b"$2b$", b"$2y$", b"$scrypt", b"$1$", b"$5$", b"$6$", b"$y$", b"{SSHA", b"pbkdf2",
         b"arn:", b"urn:", b"data:", b"env:", b"vault:", b"/", b"./", b"../", b"~/", b"%(",
     ];
-    const HOLDS: [&[u8]; 23] = [
+    const HOLDS: [&[u8]; 30] = [
         b"://",
         b"{{",
         b"${",
@@ -145,6 +156,14 @@ fn refers(value: &[u8]) -> bool {
         b"aws4_request",
         b"=20",
         b"=3D",
+        // Regular expressions, and rules of style sheets.
+        b"[0-9",
+        b"[a-z",
+        b"[A-Z",
+        b"[A-F",
+        b"(?:",
+        b"[^",
+        b":url(",
     ];
     // Public halves: SubjectPublicKeyInfo of RSA, of P-256 and of Ed25519 (RFC 5280, 5480, 8410), SSH (RFC 4253), age; keys for browsers;
     // digests.
@@ -198,7 +217,7 @@ fn readable(value: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let whole = text.get(..text.len() / 4 * 4)?;
-    let decoded = data_encoding::BASE64.decode(whole).ok()?;
+    let decoded = data_encoding::BASE64_NOPAD.decode(text).or_else(|_| data_encoding::BASE64.decode(whole)).ok()?;
     decoded.iter().all(|b| b.is_ascii_graphic() || *b == b' ' || *b == b'\n').then_some(decoded)
 }
 
