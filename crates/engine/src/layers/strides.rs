@@ -134,7 +134,7 @@ fn in_step(marks: &[u64], places: &mut Vec<(usize, usize)>) {
                 // The fifth may stand one word farther back.
                 let near = u64::from(4 * stride >= 64).wrapping_sub(1);
                 let (now, before) = (marks & near | one & !near, one & near | older & !near);
-                found[lane] = fours & back(now, before, 4 * stride & 63);
+                found[lane] = fours & back(now, before, (4 * stride) & 63);
                 two[lane] = pairs;
             }
             for (found, stride) in found.iter_mut().zip(strides).filter(|(f, _)| **f != 0) {
