@@ -53,7 +53,8 @@ const BEFORE: usize = 512;
 /// Hands on each line of text in which tags stand between characters of a word, without them.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    if memchr::memchr(b'<', bytes).is_none() {
+    // What is in leaves is looked at there.
+    if sink.covered() || memchr::memchr(b'<', bytes).is_none() {
         return ControlFlow::Continue(());
     }
     let mut line = Line::default();

@@ -41,6 +41,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if sink.census.any(census::EQUALS) {
         assigned::peel(sink)?;
     }
+    // What is in leaves is joined there.
+    if sink.covered() {
+        return ControlFlow::Continue(());
+    }
     lines::peel(sink)?;
     markup::peel(sink)
 }

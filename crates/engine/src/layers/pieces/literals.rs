@@ -35,7 +35,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let mut recurring = Recurring::default();
     let mut before: Option<Range<usize>> = None;
     let mut at = 0;
-    while let Some(literal) = next_literal(bytes, at) {
+    while let Some(literal) = next_literal(sink, at) {
         // A literal before a colon is a key: it is part of what stands between values.
         let key = bytes.get(literal.end + 1..).is_some_and(|rest| rest.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':'));
         at = literal.end + 1;
@@ -170,11 +170,15 @@ impl Recurring {
 }
 
 /// The content of the next quoted literal that begins at or after `from`.
-fn next_literal(bytes: &[u8], from: usize) -> Option<Range<usize>> {
+fn next_literal(sink: &Sink<'_, '_>, from: usize) -> Option<Range<usize>> {
+    let bytes = sink.bytes();
     let mut at = from;
     loop {
         at += memchr::memchr3(b'"', b'\'', b'`', bytes.get(at..)?)?;
         let quote = *bytes.get(at)?;
+        if let Some(long) = sink.long_string(at + 1) {
+            return Some(long);
+        }
         // A fence of Markdown, an apostrophe in a word: neither opens a literal.
         let fence = bytes.get(at..).unwrap_or_default().iter().take_while(|b| **b == quote).count();
         if fence >= 3 {
