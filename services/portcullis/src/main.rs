@@ -9,6 +9,7 @@ mod policy_cmd;
 mod replay;
 mod roles;
 mod rules_cmd;
+mod rules_docs;
 mod scan;
 mod signals;
 mod up;

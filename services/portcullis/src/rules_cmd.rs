@@ -8,7 +8,7 @@ use engine::{Confidence, Engine, Kind, Limits, Media};
 use serde_json::json;
 
 use crate::cli::exit;
-use crate::{config_files, out};
+use crate::{config_files, out, rules_docs};
 
 /// What `rules` can be told.
 #[derive(Debug, Subcommand)]
@@ -22,6 +22,8 @@ pub(crate) enum RulesCommand {
         #[arg(long, value_name = "FILE")]
         rules: Vec<PathBuf>,
     },
+    /// Print the catalogue as a document in Markdown: docs/detectors.md.
+    Docs,
     /// Check detector files: form, patterns, and each detector on its own examples through the real engine.
     Check {
         /// Files to check; none: the built-in catalogue.
@@ -37,6 +39,7 @@ pub(crate) enum RulesCommand {
 pub(crate) fn run(command: RulesCommand) -> Result<u8> {
     match command {
         RulesCommand::List { json, rules } => list(&rules, json),
+        RulesCommand::Docs => docs(),
         RulesCommand::Check { files } => check(&files),
     }
 }
@@ -55,6 +58,12 @@ fn list(files: &[PathBuf], as_json: bool) -> Result<u8> {
             format!("{:<40} {:<8} {}", detector.id, detector.confidence.as_str(), detector.name)
         })?;
     }
+    Ok(exit::FINE)
+}
+
+fn docs() -> Result<u8> {
+    let detectors: Vec<&rules::Detector> = rules::RuleSet::builtin().detectors().iter().collect();
+    out::bytes(rules_docs::document(&detectors).as_bytes())?;
     Ok(exit::FINE)
 }
 

@@ -221,3 +221,12 @@ fn known_files_that_cannot_be_read_stop_the_command() {
         }
     }
 }
+
+#[test]
+fn the_document_of_detectors_is_the_catalogue() {
+    let (code, text, _) = said(&run(&["rules", "docs"], ""));
+    assert_eq!(code, Some(0));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/detectors.md");
+    let written = std::fs::read_to_string(path).expect("docs/detectors.md");
+    assert!(text == written, "docs/detectors.md is old: cargo run -p portcullis -- rules docs > docs/detectors.md");
+}
