@@ -28,6 +28,8 @@ struct FileHome {
 #[serde(deny_unknown_fields)]
 pub(super) struct FileDetector {
     id: String,
+    /// Of files that hold several: whose it is.
+    provider: Option<String>,
     name: Option<String>,
     reference: Option<String>,
     confidence: Confidence,
@@ -58,7 +60,7 @@ impl File {
             let expand = |texts: &[String]| texts.iter().map(|t| template::expand(t)).collect::<Result<Vec<_>, _>>().map_err(invalid);
             let (examples, counter_examples) = (expand(&d.examples)?, expand(&d.counter_examples)?);
             Ok(Detector {
-                provider: provider.clone(),
+                provider: d.provider.unwrap_or_else(|| provider.clone()),
                 name: d.name.unwrap_or_else(|| name.clone()),
                 reference: d.reference.unwrap_or_else(|| reference.clone()),
                 confidence: d.confidence,
