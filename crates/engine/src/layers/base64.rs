@@ -55,7 +55,13 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     }
     match encoded.iter().position(|b| !member(*b) && *b != b'=') {
         // What was taken for a wrapped line may not belong to it.
-        Some(first) if first >= MIN => one(sink, run.start..run.start + first, clean),
+        Some(first) if first >= MIN => {
+            super::radix::alphanumeric(sink, &run)?;
+            if sink.claimed(&run) {
+                return ControlFlow::Continue(());
+            }
+            one(sink, run.start..run.start + first, clean)
+        }
         _ => super::radix::alphanumeric(sink, &run),
     }
 }
@@ -75,7 +81,16 @@ fn promising(clean: &[u8]) -> bool {
     }
     let quads = clean.len().div_ceil(4);
     // Text has 85 % printable bytes (`worth`), so that at most 45 % of the quads begin with one that is none; a serialisation has a row of them.
-    good * 100 >= quads * 55 || longest >= 6 || begins_well(clean)
+    good * 100 >= quads * 55 || longest >= 6 || begins_well(clean) || hidden(clean)
+}
+
+/// Whether it may be text under a key of one byte, or in EBCDIC: all bytes in one half, or letters and blanks only.
+fn hidden(clean: &[u8]) -> bool {
+    let mut firsts = clean.chunks(4).filter_map(|quad| quad.first()).map(|b| VALUES[usize::from(*b)]);
+    let Some(first) = firsts.next() else { return false };
+    let rest = firsts.clone();
+    // The six high bits of the first of each three bytes. In EBCDIC blanks and marks begin with 0x4 to 0x7, letters and digits with 0x8 and more.
+    firsts.all(|v| (v ^ first) & 0x20 == 0) || (clean.len() >= 2 * MIN && rest.clone().all(|v| v >= 0x10))
 }
 
 /// Whether it begins like a compressed stream, an archive or text beyond ASCII, or may be raw deflate: that has no magic, but one last block that
