@@ -7,15 +7,19 @@ mod base64;
 mod bounds;
 mod census;
 mod chars;
+mod cipher;
 pub(crate) mod coding;
+mod columns;
 mod container;
 pub(crate) mod disguise;
+mod dumps;
 mod escapes;
 mod form;
 mod hex;
 mod json;
 mod markup;
 mod multipart;
+mod names;
 mod numbers;
 mod origins;
 mod pieces;
@@ -23,6 +27,7 @@ mod radix;
 mod root;
 mod sink;
 mod strides;
+mod symbols;
 mod unicode;
 mod utf16;
 
@@ -215,5 +220,8 @@ pub(crate) fn peel<'a>(
     numbers::peel(&mut sink)?;
     pieces::peel(&mut sink)?;
     strides::peel(&mut sink)?;
+    columns::peel(&mut sink)?;
+    symbols::peel(&mut sink)?;
+    cipher::peel(&mut sink)?;
     disguise::peel(&mut sink, disguised)
 }

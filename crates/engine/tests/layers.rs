@@ -27,14 +27,29 @@ fn listed(text: &str, form: impl Fn(u8) -> String, between: &str) -> Vec<u8> {
     text.bytes().map(form).collect::<Vec<_>>().join(between).into_bytes()
 }
 
-/// The text in pieces of seven, each in a form.
+/// The text in pieces of six to nine, each in a form.
 fn pieces(text: &str, form: impl Fn(&str) -> String) -> Vec<u8> {
-    chunks(text, 7).iter().map(|c| form(c)).collect::<String>().into_bytes()
+    uneven(text).iter().map(|c| form(c)).collect::<String>().into_bytes()
+}
+
+fn uneven(text: &str) -> Vec<String> {
+    let mut rest = text;
+    let mut all = Vec::new();
+    for size in [7, 9, 6, 8].into_iter().cycle() {
+        if rest.len() <= size {
+            all.push(rest.to_owned());
+            break;
+        }
+        let (piece, after) = rest.split_at(size);
+        all.push(piece.to_owned());
+        rest = after;
+    }
+    all
 }
 
 /// As [`pieces`], with the number of each.
 fn numbered(text: &str, form: impl Fn(u8, &str) -> String) -> Vec<u8> {
-    (0..).zip(chunks(text, 7)).map(|(i, c)| form(i, &c)).collect::<String>().into_bytes()
+    (0..).zip(uneven(text)).map(|(i, c)| form(i, &c)).collect::<String>().into_bytes()
 }
 
 fn chunks(text: &str, size: usize) -> Vec<String> {
@@ -82,6 +97,29 @@ fn xxd(text: &str) -> Vec<u8> {
     text.as_bytes().chunks(16).enumerate().map(line).collect::<String>().into_bytes()
 }
 
+/// Lines of sixteen bytes behind their offset in octal, as `od` writes them.
+fn dump(text: &str, word: usize, form: impl Fn(&[u8]) -> String) -> Vec<u8> {
+    let line = |(i, part): (usize, &[u8])| format!("{:07o}{}\n", i * 16, part.chunks(word).map(&form).collect::<String>());
+    text.as_bytes().chunks(16).enumerate().map(line).collect::<String>().into_bytes()
+}
+
+/// Letters, digits and the few marks of the text, as code page 037 has them.
+fn ebcdic(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'i' => byte - b'a' + 0x81,
+        b'j'..=b'r' => byte - b'j' + 0x91,
+        b's'..=b'z' => byte - b's' + 0xa2,
+        b'A'..=b'I' => byte - b'A' + 0xc1,
+        b'J'..=b'R' => byte - b'J' + 0xd1,
+        b'S'..=b'Z' => byte - b'S' + 0xe2,
+        b'0'..=b'9' => byte - b'0' + 0xf0,
+        b'_' => 0x6d,
+        b',' => 0x6b,
+        b'.' => 0x4b,
+        _ => 0x40,
+    }
+}
+
 fn uuencode(text: &str) -> Vec<u8> {
     let six = |n: u8| char::from(if n & 0x3f == 0 { b'`' } else { (n & 0x3f) + 0x20 });
     let mut out = "begin 644 f\n".to_owned();
@@ -115,6 +153,31 @@ const CASES: &[Case] = &[
     ("decimal", |t| listed(t, |b| format!("chr({b})"), ".")),
     ("octal", |t| listed(t, |b| format!("{b:03o}"), " ")),
     ("binary", |t| listed(t, |b| format!("{b:08b}"), " ")),
+    ("hex", |t| listed(t, |b| format!("0X{b:02X}u"), ",")),
+    ("hex", |t| listed(t, |b| format!("0x{b:02x}"), ",\n  ")),
+    ("octal", |t| listed(t, |b| format!("0o{b:o}"), ", ")),
+    ("binary", |t| listed(t, |b| format!("0b{b:08b}"), ", ")),
+    ("binary", |t| listed(t, |b| format!("{b:07b}"), " ")),
+    ("binary", |t| {
+        chunks(&listed(t, |b| format!("{b:08b}"), "").iter().map(|b| char::from(*b)).collect::<String>(), 76).join("\n").into_bytes()
+    }),
+    ("decimal", |t| {
+        format!("{{{}}}", t.bytes().enumerate().map(|(i, b)| format!("\"{i}\": {b}")).collect::<Vec<_>>().join(", ")).into_bytes()
+    }),
+    ("decimal", |t| listed(t, |b| format!("{b:03}"), "")),
+    ("hex-dump", |t| dump(t, 2, |w| format!(" {:02x}{:02x}", w.get(1).copied().unwrap_or(0), w[0]))),
+    ("hex-dump", |t| dump(t, 2, |w| format!(" {:06o}", u16::from(w[0]) | u16::from(w.get(1).copied().unwrap_or(0)) << 8))),
+    ("hex-dump", |t| dump(t, 1, |w| format!(" {:03o}", w[0]))),
+    ("hex-dump", |t| dump(t, 1, |w| format!(" {:08b}", w[0]))),
+    ("hex-dump", |t| dump(t, 1, |w| format!(" {:3}", w[0]))),
+    ("hex-dump", |t| dump(t, 1, |w| format!("   {}", char::from(w[0])))),
+    ("percent", |t| each(t, |c| format!("%u{c:04X}"))),
+    ("escape", |t| each(t, |c| format!("\\x{{{c:02x}}}"))),
+    ("escape", |t| each(t, |c| format!("\\{c:x} "))),
+    ("escape", |t| each(t, |c| format!("\\{c:06x}"))),
+    ("escape", |t| each(t, |c| format!("\\N{{U+{c:04X}}}"))),
+    ("html-entity", |t| each(t, |c| format!("&#{c:07}"))),
+    ("html-entity", |t| each(t, |c| format!("&#x{c:x}"))),
     ("percent", |t| each(t, |c| format!("%{c:02x}"))),
     ("escape", |t| each(t, |c| format!("\\u{c:04x}"))),
     ("escape", |t| each(t, |c| format!("\\x{c:02x}"))),
@@ -148,8 +211,8 @@ const CASES: &[Case] = &[
     // What stands between the pieces is the same, whatever it is.
     ("joined", |t| pieces(t, |c| format!("k.append(\"{c}\");\n"))),
     ("joined", |t| pieces(t, |c| format!("s <> \"{c}\" ")).into_iter().skip(5).collect()),
-    ("joined", |t| format!("x = \"{}\"", chunks(t, 7).join("\").concat(\"")).into_bytes()),
-    ("joined", |t| format!("`{}`", chunks(t, 7).iter().map(|c| format!("${{'{c}'}}")).collect::<String>()).into_bytes()),
+    ("joined", |t| format!("x = \"{}\"", uneven(t).join("\").concat(\"")).into_bytes()),
+    ("joined", |t| format!("`{}`", uneven(t).iter().map(|c| format!("${{'{c}'}}")).collect::<String>()).into_bytes()),
     ("joined", |t| format!("[[{}]]", chunks(t, 7).iter().map(|c| format!("[\"{c}\"]")).collect::<Vec<_>>().join(", ")).into_bytes()),
     ("joined", |t| pieces(t, |c| format!("{{\"chunk\": \"{c}\", \"at\": 17}}\n"))),
     ("joined", |t| pieces(t, |c| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{c}\"}},\"index\":0}}]}}\n\n"))),
@@ -170,9 +233,32 @@ const CASES: &[Case] = &[
     ("joined", |t| pieces(t, |c| format!("  - {c}\n"))),
     ("joined", |t| pieces(t, |c| format!("> {c}\r\n"))),
     ("joined", |t| numbered(t, |i, c| format!("key.{i} = {c}\n"))),
-    ("joined", |t| format!("<r>{}</r>", chunks(t, 7).iter().map(|c| format!("<p n=\"7\">{c}</p>")).collect::<String>()).into_bytes()),
-    ("joined", |t| chunks(t, 7).join("<!-- -->").into_bytes()),
+    ("joined", |t| format!("<r>{}</r>", uneven(t).iter().map(|c| format!("<p n=\"7\">{c}</p>")).collect::<String>()).into_bytes()),
+    ("joined", |t| uneven(t).join("<!-- -->").into_bytes()),
     ("joined", |t| pieces(t, |c| format!("<![CDATA[{c}]]>"))),
+    ("columns", |t| chunks(t, 5).join("*").into_bytes()),
+    ("columns", |t| chunks(t, 6).join("/**/").into_bytes()),
+    ("columns", |t| listed(t, |b| format!("{b:02X}h"), " ")),
+    ("columns", |t| listed(t, |b| format!("#{b:02x}"), "")),
+    ("columns", |t| listed(t, |b| format!("${b:02x}"), ",")),
+    ("columns", |t| listed(t, |b| format!("U+{b:04X}"), " ")),
+    ("columns", |t| t.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect()),
+    ("columns", |t| t.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect()),
+    ("joined", |t| chunks(t, 20).join("\r\n").into_bytes()),
+    ("binary", |t| t.bytes().flat_map(|b| (0..8).rev().map(move |i| if b >> i & 1 == 1 { b'L' } else { b'l' })).collect()),
+    ("binary", |t| {
+        t.bytes()
+            .flat_map(|b| (0..8).rev().map(move |i| if b >> i & 1 == 1 { '\u{200c}' } else { '\u{200b}' }))
+            .collect::<String>()
+            .into_bytes()
+    }),
+    ("unicode", |t| each(t, |c| char::from_u32(0x2800 + c).expect("a character").to_string())),
+    ("unicode", |t| each(t, |c| char::from_u32(0x1_f3f7 + c).expect("a character").to_string())),
+    ("overlong", |t| t.bytes().flat_map(|b| [0xc0 | b >> 6, 0x80 | (b & 0x3f)]).collect()),
+    ("xor", |t| t.bytes().map(|b| b ^ 0x5a).collect()),
+    ("xor", |t| t.bytes().map(|b| b ^ 0xc3).collect()),
+    ("xor", |t| HEXLOWER.encode(&t.bytes().map(|b| b ^ 0xff).collect::<Vec<_>>()).into_bytes()),
+    ("ebcdic", |t| t.bytes().map(ebcdic).collect()),
     ("separated", |t| chunks(t, 4).join(" ").into_bytes()),
     ("separated", |t| chunks(t, 1).join(".").into_bytes()),
     ("separated", |t| chunks(t, 5).join("\n").into_bytes()),

@@ -52,7 +52,9 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     let rows = Rows::of(clean);
     let deflated = kinds & (LOWER | UPPER | DIGIT) == LOWER | UPPER | DIGIT && clean.len() >= MIN_DEFLATED;
     for skip in 0..4 {
-        let Some(part) = clean.get(skip..).filter(|part| rows.promising(skip) || begins_well(part, deflated)) else { continue };
+        let Some(part) = clean.get(skip..).filter(|part| rows.promising(skip) || begins_well(part, deflated) || hidden(part)) else {
+            continue;
+        };
         let Some(decoded) = decode_clean(part) else { continue };
         if worth_a_view(&decoded, sink.budget) {
             let whole = written(bytes, run);
@@ -70,7 +72,13 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     }
     match encoded.iter().position(|b| !member(*b) && *b != b'=') {
         // What was taken for a wrapped line may not belong to it.
-        Some(first) if first >= MIN => one(sink, run.start..run.start + first, clean),
+        Some(first) if first >= MIN => {
+            super::radix::alphanumeric(sink, &run)?;
+            if sink.claimed(&run) {
+                return ControlFlow::Continue(());
+            }
+            one(sink, run.start..run.start + first, clean)
+        }
         _ => super::radix::alphanumeric(sink, &run),
     }
 }
@@ -80,7 +88,7 @@ fn backwards(clean: &mut [u8], rows: &Rows, deflated: bool) -> Option<Vec<u8>> {
     // The first of each four is then the last.
     let first = clean.len().wrapping_sub(1) % 4;
     clean.reverse();
-    if rows.promising(first) || begins_well(clean, deflated) { decode_clean(clean) } else { None }
+    if rows.promising(first) || begins_well(clean, deflated) || hidden(clean) { decode_clean(clean) } else { None }
 }
 
 const LOWER: u8 = 1;
@@ -136,6 +144,15 @@ impl Rows {
         let quads = self.length.saturating_sub(place).div_ceil(4);
         self.good[place] as usize * 100 >= quads * 55 || self.longest[place] >= 6
     }
+}
+
+/// Whether it may be text under a key of one byte, or in EBCDIC: all bytes in one half, or letters and blanks only.
+fn hidden(clean: &[u8]) -> bool {
+    let mut firsts = clean.chunks(4).filter_map(|quad| quad.first()).map(|b| VALUES[usize::from(*b)]);
+    let Some(first) = firsts.next() else { return false };
+    let rest = firsts.clone();
+    // The six high bits of the first of each three bytes. In EBCDIC blanks and marks begin with 0x4 to 0x7, letters and digits with 0x8 and more.
+    firsts.all(|v| (v ^ first) & 0x20 == 0) || (clean.len() >= 2 * MIN && rest.clone().all(|v| v >= 0x10))
 }
 
 /// Whether it begins like a compressed stream, an archive or text beyond ASCII, or may be raw deflate: that has no magic, but one last block that

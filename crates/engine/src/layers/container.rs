@@ -17,7 +17,7 @@ use std::ops::{ControlFlow, Range};
 use simd::{Class, count, next_run};
 
 use super::sink::{Flow, Sink};
-use super::{Budget, Cut, census, coding};
+use super::{Budget, Cut, census, cipher, coding};
 use crate::Gap;
 use magic::Form;
 
@@ -45,6 +45,10 @@ pub(in crate::layers) fn worth(bytes: &[u8]) -> bool {
     printable * 100 >= sample.len() * 85
         || (zeros * 100 >= sample.len() * 40 && text * 100 >= sample.len() * 40)
         || next_run(bytes, 0, &PRINTABLE, MIN_PRINTABLE).is_some()
+        // UTF-32, text under a key of one byte, EBCDIC.
+        || (zeros * 100 >= sample.len() * 70 && text * 100 >= sample.len() * 22)
+        || cipher::keyed(sample)
+        || cipher::ebcdic(sample)
 }
 
 /// Whether bytes are text for the most part.

@@ -78,7 +78,7 @@ fn separator(bytes: &[u8], at: usize) -> usize {
     if rest.first().is_none_or(|b| b.is_ascii_alphanumeric() && *b != b'0') {
         return 0;
     }
-    [&b"\\x"[..], b", 0x", b",0x", b" 0x", b"0x", b"\r\n", b":", b"-", b" ", b"\n", b","]
+    [&b"\\x"[..], b", 0x", b",0x", b" 0x", b"0x", b"\r\n ", b"\r\n", b":", b"-", b" \n", b" ", b"\n ", b"\n", b","]
         .into_iter()
         .find(|s| rest.starts_with(s))
         .map_or(0, <[u8]>::len)

@@ -1,21 +1,20 @@
-//! Text as numbers: lists of character codes in decimal or octal, bits, and hex dumps.
+//! Text as numbers: lists of character codes in any radix, and bits.
 
 use std::ops::{ControlFlow, Range};
 
 use simd::{Class, next_run};
 
 use super::census;
-use super::chars::hex_digit;
 use super::sink::{Flow, Sink};
 
 /// Fewer numbers are a list of numbers.
 const MIN_NUMBERS: usize = 10;
-/// A full line of a dump is at least this long: an offset and sixteen bytes.
-const MIN_DUMP: usize = 40;
 /// Longest text between two numbers: `) + String.fromCharCode(`.
 const MAX_GAP: usize = 28;
+/// The longest number: `0b` and eight bits.
+const MAX_NUMBER: usize = 10;
 
-/// Every list of codes whose characters are text, every run of bits, every dump.
+/// Every list of codes whose characters are text, every run of bits.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if !sink.census.any(census::DIGIT) {
         return ControlFlow::Continue(());
@@ -23,120 +22,151 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     for part in sink.open() {
         for list in crowded(bytes.get(part.clone()).unwrap_or_default()) {
-            lists(sink, list.start + part.start..list.end + part.start)?;
+            lists(sink, &(list.start + part.start..(list.end + part.start).min(part.end)))?;
+        }
+        let mut at = part.start;
+        while let Some(run) = next_run(bytes.get(..part.end).unwrap_or_default(), at, &DIGITS, 3 * MIN_NUMBERS) {
+            at = run.end;
+            triples(sink, run)?;
         }
         bits(sink, &part)?;
-        if has_dump(bytes.get(part.clone()).unwrap_or_default()) {
-            dumps(sink, &part)?;
-        }
+        super::dumps::peel(sink, &part)?;
     }
     ControlFlow::Continue(())
 }
 
 /// The stretches in which enough numbers follow each other at short distance to be a list: hardly any, so that what follows is for those only.
 fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
-    let mut digits = Vec::new();
+    let (mut digits, mut words) = (Vec::new(), Vec::new());
     simd::masks(bytes, &DIGITS, &mut digits);
+    simd::masks(bytes, &WORDS, &mut words);
     let mut found = Vec::new();
-    let mut before = 0;
-    let mut row = Row::default();
-    for (word, digits) in digits.iter().enumerate() {
-        // Digits with none before them.
-        let mut begins = digits & !(digits << 1 | before >> 63);
-        before = *digits;
+    let (mut first, mut last, mut count, mut before) = (0, 0, 0, 0);
+    for (i, (digits, words)) in digits.iter().zip(&words).enumerate() {
+        // Digits with no letter or digit before them.
+        let mut begins = digits & !(words << 1 | before >> 63);
+        before = *words;
         while begins != 0 {
-            let at = 64 * word + begins.trailing_zeros() as usize;
+            let at = 64 * i + begins.trailing_zeros() as usize;
             begins &= begins - 1;
-            let behind = after(bytes, at);
-            let near = row.behind.is_some() && at - row.last <= MAX_GAP + 3;
-            if !near {
-                row.end(at, &mut found);
+            if at - last > MAX_GAP + MAX_NUMBER {
+                if count >= MIN_NUMBERS {
+                    found.push(first..last + MAX_NUMBER);
+                }
+                (first, count) = (at, 0);
             }
-            (row.last, row.count) = (at, row.count + 1);
-            // The last number of a list may have something else behind it.
-            if near && behind != row.behind && behind != Some(b' ') && row.behind != Some(b' ') {
-                row.end(at, &mut found);
-                row.count = 1;
-            }
-            row.behind = behind;
+            (last, count) = (at, count + 1);
         }
     }
-    row.end(bytes.len(), &mut found);
+    if count >= MIN_NUMBERS {
+        found.push(first..last + MAX_NUMBER);
+    }
     found
 }
 
-/// Numbers that follow each other at short distance, with the same mark behind each.
-#[derive(Debug, Default)]
-struct Row {
-    first: usize,
-    last: usize,
-    count: usize,
-    behind: Option<u8>,
-}
-
-impl Row {
-    /// Nothing more belongs to it; the next begins at `next`.
-    fn end(&mut self, next: usize, found: &mut Vec<Range<usize>>) {
-        if self.count >= MIN_NUMBERS {
-            found.push(self.first..self.last + 4);
-        }
-        (self.first, self.count) = (next, 0);
-    }
-}
-
-/// What stands behind the number at `at`: any blank as one, and the end as a blank. `None`: it is too long for a character.
-fn after(bytes: &[u8], at: usize) -> Option<u8> {
-    let rest = bytes.get(at..)?;
-    match rest.iter().take(4).find(|b| !b.is_ascii_digit()) {
-        Some(behind) if !behind.is_ascii_whitespace() => Some(*behind),
-        None if rest.len() > 3 => None,
-        _ => Some(b' '),
-    }
-}
-
 static DIGITS: Class = Class::of(b"0123456789");
+static WORDS: Class = Class::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 fn digits(bytes: &[u8], at: usize) -> usize {
     bytes.get(at..).map_or(0, |rest| rest.iter().take_while(|b| b.is_ascii_digit()).count())
 }
 
-/// A number, where it stands and how many digits it has.
+/// A number, where it stands and how many digits it has, a prefix as `0x` not counted.
+#[derive(Debug, Clone, Copy)]
 struct Number {
     at: usize,
     len: usize,
+    /// What its prefix says.
+    radix: Option<u32>,
 }
 
-/// Numbers that follow each other at short distance, with the same text between them but for line ends.
-fn lists(sink: &mut Sink<'_, '_>, part: Range<usize>) -> Flow {
-    let bytes = sink.bytes().get(..part.end).unwrap_or(sink.bytes());
+/// The number whose first byte is at `at`, if it may be the code of a character.
+fn number(bytes: &[u8], at: usize) -> Result<Number, usize> {
+    let radix = match bytes.get(at..at + 2) {
+        Some([b'0', b'x' | b'X']) => Some(16),
+        Some([b'0', b'o' | b'O']) => Some(8),
+        Some([b'0', b'b' | b'B']) => Some(2),
+        _ => None,
+    };
+    if let Some(radix) = radix {
+        let most = if radix == 2 { 8 } else { 6 };
+        let len = bytes.get(at + 2..).unwrap_or_default().iter().take(most + 1).take_while(|b| char::from(**b).is_digit(radix)).count();
+        if (1..=most).contains(&len) {
+            return Ok(Number { at: at + 2, len, radix: Some(radix) });
+        }
+    }
+    let len = digits(bytes, at);
+    if (1..=3).contains(&len) { Ok(Number { at, len, radix: None }) } else { Err(len.max(1)) }
+}
+
+/// Numbers that follow each other at short distance, with the same text between them but for line ends; or two texts in turns, as around a key and
+/// a value.
+fn lists(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
+    let bytes = sink.bytes().get(..part.end).unwrap_or_default();
     let mut at = part.start;
     let mut numbers: Vec<Number> = Vec::new();
     while let Some(first) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)).map(|i| at + i) {
         numbers.clear();
-        let mut gap: Option<&[u8]> = None;
+        // The last two gaps, and whether they differ.
+        let mut gaps: [Option<&[u8]>; 2] = [None; 2];
+        let mut turns = false;
         at = first;
         loop {
-            let len = digits(bytes, at);
-            if !(1..=3).contains(&len) {
-                at += len.max(1);
-                break;
-            }
-            numbers.push(Number { at, len });
-            at += len;
+            let number = match number(bytes, at) {
+                Ok(number) => number,
+                Err(len) => {
+                    at += len;
+                    break;
+                }
+            };
+            numbers.push(number);
+            at = number.at + number.len;
             let rest = bytes.get(at..(at + MAX_GAP).min(bytes.len())).unwrap_or_default();
             let Some(until) = rest.iter().position(u8::is_ascii_digit).filter(|n| *n > 0) else { break };
             let this = trim(rest.get(..until).unwrap_or_default());
-            if gap.is_some_and(|g| g != this) {
+            let [before, last] = gaps;
+            if numbers.len() == 2 && last.is_some_and(|g| g != this) {
+                turns = true;
+            } else if numbers.len() > 2 && (if turns { before } else { last }) != Some(this) {
+                // What follows may be a list without the first.
+                if turns && numbers.len() == 3 {
+                    at = numbers.get(1).map_or(at, |n| n.at);
+                }
                 break;
             }
-            gap = Some(this);
+            gaps = [last, Some(this)];
             at += until;
         }
         if numbers.len() >= MIN_NUMBERS {
-            codes(sink, &numbers)?;
+            let run = super::bounds::enclosed(bytes, start(&numbers)..at.min(end(&numbers)));
+            let values = if turns { in_turns(bytes, &numbers) } else { Some(numbers.clone()) };
+            if let Some(values) = values {
+                codes(sink, &values, &run)?;
+            }
         }
     }
     ControlFlow::Continue(())
+}
+
+fn start(numbers: &[Number]) -> usize {
+    numbers.first().map_or(0, |n| n.at - if n.radix.is_some() { 2 } else { 0 })
+}
+
+fn end(numbers: &[Number]) -> usize {
+    numbers.last().map_or(0, |n| n.at + n.len)
+}
+
+/// Of two lists in turns the one that does not count up, if the other does.
+fn in_turns(bytes: &[u8], numbers: &[Number]) -> Option<Vec<Number>> {
+    let half = |skip: usize| numbers.iter().skip(skip).step_by(2);
+    let value = |n: &Number| decimal(bytes.get(n.at..n.at + n.len)?);
+    let counts = |skip: usize| half(skip).zip(half(skip + 2)).all(|(a, b)| value(a).and_then(|v| v.checked_add(1)) == value(b));
+    let kept = if counts(0) { half(1).copied().collect::<Vec<_>>() } else { half(0).copied().collect() };
+    (kept.len() >= MIN_NUMBERS && (counts(0) || counts(1))).then_some(kept)
+}
+
+fn decimal(text: &[u8]) -> Option<u32> {
+    std::str::from_utf8(text).ok()?.parse().ok()
 }
 
 /// The text between two numbers without the blanks at its ends: lists are wrapped.
@@ -145,16 +175,47 @@ fn trim(gap: &[u8]) -> &[u8] {
     if trimmed.is_empty() { b" " } else { trimmed }
 }
 
-fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number]) -> Flow {
+fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flow {
     let bytes = sink.bytes();
-    let (Some(first), Some(last)) = (numbers.first(), numbers.last()) else { return ControlFlow::Continue(()) };
-    let run = super::bounds::enclosed(bytes, first.at..last.at + last.len);
-    for radix in [10, 8] {
-        let value = |n: &Number| std::str::from_utf8(bytes.get(n.at..n.at + n.len)?).ok().and_then(|t| u8::from_str_radix(t, radix).ok());
+    let prefix = numbers.first().and_then(|n| n.radix);
+    let radices: &[u32] = if let Some(radix) = &prefix { std::slice::from_ref(radix) } else { &[10, 8] };
+    for radix in radices {
+        let value = |n: &Number| {
+            let text = std::str::from_utf8(bytes.get(n.at..n.at + n.len)?).ok()?;
+            (n.radix == prefix).then(|| u8::from_str_radix(text, *radix).ok())?
+        };
         let Some(text) = numbers.iter().map(value).collect::<Option<Vec<u8>>>() else { continue };
-        let printable = text.iter().filter(|b| (0x20..0x7f).contains(*b) || matches!(b, b'\n' | b'\r' | b'\t')).count();
-        if printable * 10 >= text.len() * 9 || super::container::packed(&text) {
-            sink.run(text, run.clone(), if radix == 10 { "decimal" } else { "octal" }, None)?;
+        if readable(&text) || super::container::packed(&text) || (prefix.is_some() && super::container::worth(&text)) {
+            sink.run(text, run.clone(), name(*radix), None)?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+fn name(radix: u32) -> crate::LayerId {
+    match radix {
+        2 => "binary",
+        8 => "octal",
+        16 => "hex",
+        _ => "decimal",
+    }
+}
+
+fn readable(text: &[u8]) -> bool {
+    let printable = text.iter().filter(|b| (0x20..0x7f).contains(*b) || matches!(b, b'\n' | b'\r' | b'\t')).count();
+    printable * 10 >= text.len() * 9
+}
+
+/// Codes of three digits each, with nothing between them.
+fn triples(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
+    if run.len() < 3 * MIN_NUMBERS || !run.len().is_multiple_of(3) {
+        return ControlFlow::Continue(());
+    }
+    let text = sink.bytes().get(run.clone()).unwrap_or_default();
+    for radix in [10, 8] {
+        let value = |code: &[u8]| u8::from_str_radix(std::str::from_utf8(code).ok()?, radix).ok().filter(u8::is_ascii);
+        if let Some(text) = text.chunks(3).map(value).collect::<Option<Vec<u8>>>().filter(|text| readable(text)) {
+            return sink.run(text, run, name(radix), None);
         }
     }
     ControlFlow::Continue(())
@@ -166,7 +227,9 @@ fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     let bit = |b: &u8| matches!(b, b'0' | b'1');
     let mut from = part.start;
     while let Some(part) = next_run(bytes, from, &BITS, 8 * MIN_NUMBERS) {
-        bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)?;
+        if !bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)? {
+            all_bits(sink, &part)?;
+        }
         from = part.end;
     }
     ControlFlow::Continue(())
@@ -175,8 +238,22 @@ fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
 /// What bits and the separators between their bytes are made of.
 static BITS: Class = Class::of(b"01 ,\n\r_");
 
-fn bits_within(sink: &mut Sink<'_, '_>, bytes: &[u8], from: usize, bit: impl Fn(&u8) -> bool) -> Flow {
-    let mut at = from;
+/// Bits whose groups are no bytes: lines that break anywhere, seven to a character.
+fn all_bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
+    let text = sink.bytes().get(part.clone()).unwrap_or_default();
+    let bits: Vec<u8> = text.iter().filter(|b| matches!(b, b'0' | b'1')).map(|b| b - b'0').collect();
+    for width in [8, 7] {
+        let decoded: Vec<u8> = bits.chunks_exact(width).map(|group| group.iter().fold(0, |n, b| n << 1 | b)).collect();
+        if decoded.len() >= MIN_NUMBERS && readable(&decoded) {
+            return sink.run(decoded, part.clone(), "binary", None);
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether there were any.
+fn bits_within(sink: &mut Sink<'_, '_>, bytes: &[u8], from: usize, bit: impl Fn(&u8) -> bool) -> ControlFlow<(), bool> {
+    let (mut at, mut any) = (from, false);
     while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(&bit)) {
         let start = at + step;
         let (mut decoded, mut end) = (Vec::new(), start);
@@ -191,92 +268,9 @@ fn bits_within(sink: &mut Sink<'_, '_>, bytes: &[u8], from: usize, bit: impl Fn(
         }
         if decoded.len() >= MIN_NUMBERS && super::container::worth(&decoded) {
             sink.run(decoded, start..end, "binary", None)?;
+            any = true;
         }
         at = end.max(start) + bytes.get(end..).map_or(0, |rest| rest.iter().take_while(|b| bit(b)).count()).max(1);
     }
-    ControlFlow::Continue(())
-}
-
-/// Whether a line somewhere may be one of a dump: digits in groups, and not just an indent.
-fn has_dump(bytes: &[u8]) -> bool {
-    static GROUPS: Class = Class::of(b"0123456789abcdefABCDEF: ");
-    static HEX: Class = Class::of(b"0123456789abcdefABCDEF");
-    let mut at = 0;
-    while let Some(run) = next_run(bytes, at, &GROUPS, MIN_DUMP) {
-        at = run.end;
-        if bytes.get(run).is_some_and(|run| simd::count(run, &HEX) >= MIN_DUMP / 2) {
-            return true;
-        }
-    }
-    false
-}
-
-/// Lines of `xxd`, `hexdump -C`, `od -tx1`: an offset, hex digits in groups, and perhaps the characters.
-fn dumps(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
-    let bytes = sink.bytes().get(..part.end).unwrap_or_default();
-    let mut decoded = Vec::new();
-    let mut run: Option<Range<usize>> = None;
-    let mut at = part.start;
-    while at < bytes.len() {
-        let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
-        match dump_line(bytes.get(at..end).unwrap_or_default(), decoded.len()) {
-            Some((begin, line)) => {
-                decoded.extend_from_slice(&line);
-                run = Some(run.map_or(at + begin, |r| r.start)..end);
-            }
-            None => {
-                dumped(sink, &mut decoded, run.take())?;
-            }
-        }
-        at = end + 1;
-    }
-    dumped(sink, &mut decoded, run)
-}
-
-fn dumped(sink: &mut Sink<'_, '_>, decoded: &mut Vec<u8>, run: Option<Range<usize>>) -> Flow {
-    let decoded = std::mem::take(decoded);
-    match run {
-        Some(run) if decoded.len() > 16 => {
-            let run = super::bounds::lines(sink.bytes(), run);
-            sink.run(decoded, run, "hex-dump", None)
-        }
-        _ => ControlFlow::Continue(()),
-    }
-}
-
-/// The bytes of one line, and where its offset begins. The first line of a dump may have text before it.
-fn dump_line(line: &[u8], so_far: usize) -> Option<(usize, Vec<u8>)> {
-    let begin = if so_far == 0 { line.iter().rposition(|b| *b == b'"').map_or(0, |i| i + 1) } else { 0 };
-    let begin = if line.get(begin..).is_some_and(|l| offset(l).is_some()) { begin } else { 0 };
-    let mut rest = line.get(begin..)?;
-    let used = offset(rest)?;
-    rest = rest.get(used..)?;
-    let mut out = Vec::new();
-    while out.len() < 32 {
-        let blanks = rest.iter().take_while(|b| **b == b' ').count();
-        // Two blanks after a full group introduce the characters, but in the middle of `hexdump -C`.
-        if blanks == 0 || (blanks >= 2 && !out.is_empty() && out.len() != 8) {
-            break;
-        }
-        let group = rest.get(blanks..)?;
-        let len = group.iter().take_while(|b| hex_digit(**b).is_some()).count();
-        let ends = group.get(len).is_none_or(|b| matches!(b, b' ' | b'\r'));
-        if len == 0 || len % 2 == 1 || len > 32 || !ends {
-            break;
-        }
-        for pair in group.get(..len)?.chunks_exact(2) {
-            out.push(hex_digit(pair[0])? << 4 | hex_digit(pair[1])?);
-        }
-        rest = group.get(len..)?;
-    }
-    (!out.is_empty()).then_some((begin, out))
-}
-
-/// How long the offset at the beginning of a dump's line is, colon included: at least four hex digits.
-fn offset(line: &[u8]) -> Option<usize> {
-    let blanks = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    let len = line.get(blanks..)?.iter().take_while(|b| hex_digit(**b).is_some()).count();
-    let colon = usize::from(line.get(blanks + len) == Some(&b':'));
-    let blank = line.get(blanks + len + colon) == Some(&b' ');
-    (blank && (6..=16).contains(&len) || blank && colon == 1 && len >= 4).then_some(blanks + len + colon)
+    ControlFlow::Continue(any)
 }

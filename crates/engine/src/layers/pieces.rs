@@ -75,7 +75,7 @@ fn join(sink: &mut Sink<'_, '_>, mut pieces: Vec<Range<usize>>, escaped: Escaped
     let row = pieces.first().map_or(0, |p| p.start)..pieces.last().map_or(0, |p| p.end);
     let row = if escaped == Escaped::Percent { row } else { bounds::listed(bytes, bounds::quoted(bytes, row)) };
     one_text(sink, &pieces, &row, escaped)?;
-    if length <= MAX_BACKWARDS && pieces.len() >= MIN_PIECES && random(bytes, &pieces) {
+    if length <= MAX_BACKWARDS && (MIN_PIECES..=MAX_BACKWARDS / 32).contains(&pieces.len()) && random(bytes, &pieces) {
         pieces.reverse();
         one_text(sink, &pieces, &row, escaped)?;
     }

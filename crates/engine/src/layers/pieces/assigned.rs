@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use super::{Escaped, MAX_PIECE, flush, random};
+use super::{Escaped, MAX_PIECE, MIN_PIECES, flush, random};
 use crate::layers::sink::{Flow, Sink};
 
 /// Longest name.
@@ -54,7 +54,7 @@ fn flush_all(sink: &mut Sink<'_, '_>, rows: &mut Rows<'_>) -> Flow {
     for (_, mut row) in counted {
         flush(sink, &mut row, Escaped::Percent)?;
     }
-    if !one_stem && all.len() <= MAX_ALL && random(sink.bytes(), &all) {
+    if !one_stem && (MIN_PIECES..=MAX_ALL).contains(&all.len()) && random(sink.bytes(), &all) {
         flush(sink, &mut all, Escaped::Percent)?;
     }
     ControlFlow::Continue(())

@@ -1,14 +1,18 @@
 //! Lines of one form, of which a part differs: list items, quoted mail, columns, numbered settings.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
-use super::{Escaped, flush};
+use super::{Escaped, flush, join};
 use crate::layers::sink::{Flow, Sink};
 
 /// A longer line is no piece.
 const MAX_LINE: usize = 160;
 /// A longer part that differs is no piece.
 const MAX_PART: usize = 80;
+/// Shorter lines are no wrapped text.
+const MIN_WRAPPED: usize = 8;
+/// More lines than this are found by their stride.
+const MAX_WRAPPED: usize = 8;
 /// A longer number does not count lines.
 const MAX_COUNT: usize = 6;
 
@@ -17,6 +21,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut row: Vec<Range<usize>> = Vec::new();
     let mut last: Option<Range<usize>> = None;
+    let mut wrapped = Wrapped::default();
     // How the lines of the row begin and end.
     let mut form: Option<(usize, usize)> = None;
     let mut at = 0;
@@ -27,6 +32,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         if line.is_empty() {
             continue;
         }
+        wrapped.next(sink, &line)?;
         let pair = last.as_ref().filter(|_| line.len() <= MAX_LINE).and_then(|before| compare(bytes, before, &line));
         match pair {
             Some((one, other)) => {
@@ -45,7 +51,37 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         }
         last = (line.len() <= MAX_LINE).then_some(line);
     }
+    wrapped.flush(sink)?;
     flush(sink, &mut row, Escaped::Percent)
+}
+
+/// Lines of one length, but for the last: text that was cut so.
+#[derive(Default)]
+struct Wrapped(Vec<Range<usize>>);
+
+impl Wrapped {
+    fn next(&mut self, sink: &mut Sink<'_, '_>, line: &Range<usize>) -> Flow {
+        let length = self.0.last().map_or(0, Range::len);
+        let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len());
+        if whole && line.len() == length {
+            self.0.push(line.clone());
+            return ControlFlow::Continue(());
+        }
+        if self.0.len() >= 2 && line.len() < length {
+            self.0.push(line.clone());
+        }
+        self.flush(sink)?;
+        if whole {
+            self.0.push(line.clone());
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Longer rows are found by their stride.
+    fn flush(&mut self, sink: &mut Sink<'_, '_>) -> Flow {
+        let lines = std::mem::take(&mut self.0);
+        if (2..=MAX_WRAPPED).contains(&lines.len()) { join(sink, lines, Escaped::Percent) } else { ControlFlow::Continue(()) }
+    }
 }
 
 /// How many bytes that are no digits stand before a part.
@@ -56,8 +92,8 @@ fn sign(bytes: &[u8], line: &Range<usize>, part: &Range<usize>) -> usize {
 /// What differs in two lines, if it may be a piece in each, and something that is the same stands around it.
 fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let (a, b) = (bytes.get(one.clone())?, bytes.get(other.clone())?);
-    // Most lines have nothing in common.
-    let begins = |text: &[u8]| text.first().map(|b| if b.is_ascii_digit() { b'0' } else { *b });
+    // Most lines have nothing in common but their indent, which is no mark.
+    let begins = |text: &[u8]| text.iter().find(|b| !matches!(b, b' ' | b'\t')).map(|b| if b.is_ascii_digit() { b'0' } else { *b });
     if begins(a) != begins(b) {
         return None;
     }
@@ -68,8 +104,8 @@ fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Ra
     let tail = x.get(x.len() - same..)?;
     let tail = tail.iter().position(|b| !part_of_word(*b)).map_or(0, |i| same - i);
     let (x, y) = (first..a.len() - tail, second..b.len() - tail);
-    // An indent is none, and quoted-printable has its own line ends: both are undone elsewhere, and better.
-    let marked = a.get(..x.start).is_some_and(|head| !head.trim_ascii().is_empty()) || !a.get(x.end..).unwrap_or_default().is_empty();
+    // Quoted-printable has its own line ends.
+    let marked = a.get(..x.start).is_some_and(|head| !head.trim_ascii().is_empty());
     let soft = a.ends_with(b"=") && b.ends_with(b"=");
     // Words go on in any length; what has blanks in it is cut at one length, but for the last.
     let cut = x.len() >= y.len();

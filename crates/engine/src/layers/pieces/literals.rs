@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
-use super::{Escaped, MAX_PIECE, alike, flush, join, random};
+use super::{Escaped, MAX_PIECE, MIN_PIECES, alike, flush, join, random};
 use crate::layers::sink::{Flow, Sink};
 
 /// Longest text between two pieces of a row.
@@ -91,7 +91,7 @@ impl<'a> Rows<'a> {
 
     fn flush(&mut self, sink: &mut Sink<'_, 'a>) -> Flow {
         // Values of other names are seldom one: only what looks like pieces of a secret.
-        if self.link == Link::Named && !(self.row.len() <= MAX_NAMED && random(sink.bytes(), &self.row)) {
+        if self.link == Link::Named && !((MIN_PIECES..=MAX_NAMED).contains(&self.row.len()) && random(sink.bytes(), &self.row)) {
             self.row.clear();
         }
         flush(sink, &mut self.row, Escaped::Backslash)
@@ -127,7 +127,8 @@ struct Seen {
 
 impl Recurring {
     fn next(&mut self, bytes: &[u8], literal: &Range<usize>, beside: bool) {
-        if literal.len() > MAX_PIECE {
+        // Over lines go the literals of prose and of code that was cut wrongly.
+        if literal.len() > MAX_PIECE || memchr::memchr(b'\n', bytes.get(literal.clone()).unwrap_or_default()).is_some() {
             return;
         }
         let name = |l: &Range<usize>| bytes.get(l.start.saturating_sub(NAME)..l.start);

@@ -18,7 +18,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let mut at = 0;
     while let Some(open) = bytes.get(at..).and_then(|rest| memchr::memchr(b'<', rest)).map(|i| at + i) {
         at = open + 1;
-        if let Some(part) = part(bytes, open) {
+        // Not an operator, not what a type is of.
+        let tag = bytes.get(at).is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'!'));
+        if let Some(part) = tag.then(|| part(bytes, open)).flatten() {
             next(sink, &mut row, &mut gap, part)?;
         }
     }
