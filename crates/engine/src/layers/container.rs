@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::sink::{Flow, Sink};
-use super::{Budget, census, cipher, coding, runs};
+use super::{Budget, census, cipher, coding, runs, symbols};
 use crate::Gap;
 
 /// The newest "version needed to extract" that APPNOTE.TXT section 4.4.3.2 knows.
@@ -27,10 +27,11 @@ pub(super) fn worth(bytes: &[u8]) -> bool {
     printable * 100 >= sample.len() * 85
         || (zeros * 100 >= sample.len() * 40 && text * 100 >= sample.len() * 40)
         || runs::next(bytes, 0, &PRINTABLE, MIN_PRINTABLE).is_some()
-        // UTF-32, text under a key of one byte, EBCDIC.
+        // UTF-32, text under a key of one byte, EBCDIC, UTF-8 with more bytes than it needs.
         || (zeros * 100 >= sample.len() * 70 && text * 100 >= sample.len() * 22)
         || cipher::keyed(sample)
         || cipher::ebcdic(sample)
+        || symbols::long(sample)
 }
 
 /// Whether bytes are text for the most part.
