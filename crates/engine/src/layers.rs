@@ -3,6 +3,7 @@
 //! A *peeler* looks at one view of bytes and emits what it holds inside: leaves of a grammar (JSON strings, form values, multipart parts) and
 //! decoded layers (base64, gzip, …). The driver (`scan.rs`) matches detectors on every view and recurses.
 
+mod alphabets;
 mod base64;
 mod bounds;
 mod census;
@@ -30,6 +31,7 @@ mod strides;
 mod symbols;
 mod unicode;
 mod utf16;
+mod uu;
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -217,6 +219,7 @@ pub(crate) fn peel<'a>(
     base64::peel(&mut sink)?;
     hex::peel(&mut sink)?;
     radix::peel(&mut sink)?;
+    alphabets::peel(&mut sink)?;
     numbers::peel(&mut sink)?;
     pieces::peel(&mut sink)?;
     strides::peel(&mut sink)?;

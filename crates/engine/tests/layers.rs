@@ -103,6 +103,24 @@ fn dump(text: &str, word: usize, form: impl Fn(&[u8]) -> String) -> Vec<u8> {
     text.as_bytes().chunks(16).enumerate().map(line).collect::<String>().into_bytes()
 }
 
+const USUAL: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+/// An encoded text in another alphabet, without its padding.
+fn other(encoded: &str, usual: &str, alphabet: &str) -> Vec<u8> {
+    let letter = |b: u8| usual.bytes().position(|u| u == b).map(|i| alphabet.as_bytes()[i]);
+    encoded.bytes().filter_map(letter).collect()
+}
+
+fn base45(text: &str) -> Vec<u8> {
+    let digit = |n: u32| b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"[n as usize % 45];
+    let group = |pair: &[u8]| {
+        let n = pair.iter().fold(0_u32, |n, b| n << 8 | u32::from(*b));
+        let digits = [digit(n), digit(n / 45), digit(n / 2025)];
+        digits[..pair.len() + 1].to_vec()
+    };
+    text.as_bytes().chunks(2).flat_map(group).collect()
+}
+
 /// Letters, digits and the few marks of the text, as code page 037 has them.
 fn ebcdic(byte: u8) -> u8 {
     match byte {
@@ -148,6 +166,21 @@ const CASES: &[Case] = &[
     ("base32", |t| BASE32.encode(t.as_bytes()).into_bytes()),
     ("base32", |t| BASE32.encode(t.as_bytes()).trim_end_matches('=').to_lowercase().into_bytes()),
     ("uuencode", uuencode),
+    ("uuencode", |t| {
+        let whole = String::from_utf8(uuencode(t)).expect("text");
+        whole.lines().skip(1).filter(|l| l.len() > 3).map(|l| format!("{l}\n")).collect::<String>().into_bytes()
+    }),
+    ("base64", |t| other(&BASE64.encode(t.as_bytes()), USUAL, "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")),
+    ("base64", |t| other(&BASE64.encode(t.as_bytes()), USUAL, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/")),
+    ("base32", |t| other(&BASE32.encode(t.as_bytes()), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "ybndrfg8ejkmcpqxot1uwisza345h769")),
+    ("base32", |t| other(&BASE32.encode(t.as_bytes()), "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", "0123456789ABCDEFGHJKMNPQRSTVWXYZ")),
+    ("base32", |t| chunks(&BASE32.encode(t.repeat(2).as_bytes()), 64).join("\n").into_bytes()),
+    ("hex", |t| other(&HEXLOWER.encode(t.as_bytes()), "0123456789abcdef", "abcdefghijklmnop")),
+    ("base45", base45),
+    ("yenc", |t| {
+        let moved: Vec<u8> = t.bytes().map(|b| b.wrapping_add(42)).collect();
+        [b"=ybegin line=128 size=59 name=a\r\n", &moved[..], b"\r\n=yend size=59\r\n"].concat()
+    }),
     ("hex-dump", xxd),
     ("decimal", |t| listed(t, |b| b.to_string(), ", ")),
     ("decimal", |t| listed(t, |b| format!("chr({b})"), ".")),

@@ -58,7 +58,9 @@ fn keys(bytes: &[u8]) -> Vec<(u64, u8)> {
     }
     let high = bytes.first().map_or(0, |b| b & 0x80);
     let mut keys: Vec<(u64, u8)> = Vec::new();
-    if counts.iter().filter(|c| **c > 0).count() < MIN_VARIETY {
+    // A format with fill between its fields has the same highest bit everywhere, too.
+    let fill = counts.iter().any(|c| *c as usize * 3 > bytes.len());
+    if fill || counts.iter().filter(|c| **c > 0).count() < MIN_VARIETY {
         return keys;
     }
     for key in (0..0x80).map(|k| k | high).filter(|k| *k != 0) {

@@ -17,7 +17,7 @@ use std::ops::{ControlFlow, Range};
 use simd::{Class, count, next_run};
 
 use super::sink::{Flow, Sink};
-use super::{Budget, Cut, census, cipher, coding};
+use super::{Budget, Cut, census, cipher, coding, symbols};
 use crate::Gap;
 use magic::Form;
 
@@ -45,10 +45,11 @@ pub(in crate::layers) fn worth(bytes: &[u8]) -> bool {
     printable * 100 >= sample.len() * 85
         || (zeros * 100 >= sample.len() * 40 && text * 100 >= sample.len() * 40)
         || next_run(bytes, 0, &PRINTABLE, MIN_PRINTABLE).is_some()
-        // UTF-32, text under a key of one byte, EBCDIC.
+        // UTF-32, text under a key of one byte, EBCDIC, UTF-8 with more bytes than it needs.
         || (zeros * 100 >= sample.len() * 70 && text * 100 >= sample.len() * 22)
         || cipher::keyed(sample)
         || cipher::ebcdic(sample)
+        || symbols::long(sample)
 }
 
 /// Whether bytes are text for the most part.
@@ -77,7 +78,7 @@ static ASCII: Class = Class::of(&range::<0x80>(0));
 static ZERO: Class = Class::of(&[0]);
 
 /// So many characters, beginning with `first`.
-const fn range<const N: usize>(first: u8) -> [u8; N] {
+pub(super) const fn range<const N: usize>(first: u8) -> [u8; N] {
     let mut characters = [first; N];
     let mut i = 0;
     while i < N {

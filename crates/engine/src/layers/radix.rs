@@ -33,6 +33,11 @@ const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRS
 
 /// Tries the bases whose alphabet a run of letters and digits fits. The first that gives something that is worth a look counts.
 pub(super) fn alphanumeric(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
+    usual(sink, run)?;
+    super::alphabets::word(sink, run)
+}
+
+fn usual(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
     let bytes = sink.bytes();
     let part = bytes.get(run.clone()).unwrap_or_default();
     let has = |kind: fn(&u8) -> bool| part.iter().any(kind);
@@ -101,7 +106,7 @@ fn digits(text: &[u8], alphabet: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The bytes of one big number, several digits at a time.
-fn number(digits: &[u8], base: usize) -> Vec<u8> {
+pub(super) fn number(digits: &[u8], base: usize) -> Vec<u8> {
     let base = base as u64;
     // As many digits as fit a limb.
     let group = (1..).take_while(|n| base.pow(*n) <= u64::from(u32::MAX)).last().unwrap_or(1) as usize;

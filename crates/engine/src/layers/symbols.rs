@@ -111,18 +111,30 @@ fn one_block(sink: &mut Sink<'_, '_>, text: &str, run: Range<usize>) -> Flow {
     ControlFlow::Continue(())
 }
 
-/// Characters of ASCII in two or three bytes, which UTF-8 forbids and careless decoders read (RFC 3629 section 10).
 fn overlong(sink: &mut Sink<'_, '_>, part: &[u8], run: Range<usize>) -> Flow {
+    match plain(part) {
+        Some(decoded) => sink.unclaimed(decoded, run, "overlong"),
+        None => ControlFlow::Continue(()),
+    }
+}
+
+/// Whether bytes are text in which each character takes more bytes than it needs.
+pub(super) fn long(bytes: &[u8]) -> bool {
+    matches!(bytes.first(), Some(0xc0 | 0xc1 | 0xe0)) && plain(bytes).is_some()
+}
+
+/// Characters of ASCII in two or three bytes, which UTF-8 forbids and careless decoders read (RFC 3629 section 10).
+fn plain(part: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(part.len() / 2);
     let mut rest = part;
-    loop {
+    while !rest.is_empty() {
         let (high, low, used) = match rest {
             [high @ (0xc0 | 0xc1), low @ 0x80..=0xbf, ..] => (high & 1, low, 2),
             [0xe0, high @ (0x80 | 0x81), low @ 0x80..=0xbf, ..] => (high & 1, low, 3),
-            _ => break,
+            _ => return None,
         };
         decoded.push(high << 6 | (low & 0x3f));
-        rest = rest.get(used..).unwrap_or_default();
+        rest = rest.get(used..)?;
     }
-    if rest.is_empty() && readable(&decoded) { sink.unclaimed(decoded, run, "overlong") } else { ControlFlow::Continue(()) }
+    readable(&decoded).then_some(decoded)
 }

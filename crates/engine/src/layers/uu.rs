@@ -1,0 +1,64 @@
+//! Lines of uuencode and xxencode without the line that announces them: the first character says how long a line is, and it is.
+
+use std::ops::{ControlFlow, Range};
+
+use super::sink::{Flow, Sink};
+
+/// A single line with less bytes may be chance.
+const MIN: usize = 20;
+/// xxencode has letters and digits only.
+const XX: &[u8; 64] = b"+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Blocks of such lines.
+pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    let bytes = sink.bytes();
+    for xx in [false, true] {
+        let mut decoded = Vec::new();
+        let mut run: Option<Range<usize>> = None;
+        let mut at = 0;
+        while at < bytes.len() {
+            let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
+            let line = bytes.get(at..end).unwrap_or_default();
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if fits(line, xx) && decode(line, xx, &mut decoded) {
+                run = Some(run.map_or(at, |r| r.start)..at + line.len());
+            } else {
+                flush(sink, &mut decoded, run.take())?;
+            }
+            at = end + 1;
+        }
+        flush(sink, &mut decoded, run)?;
+    }
+    ControlFlow::Continue(())
+}
+
+fn flush(sink: &mut Sink<'_, '_>, decoded: &mut Vec<u8>, run: Option<Range<usize>>) -> Flow {
+    let decoded = std::mem::take(decoded);
+    match run {
+        Some(run) if decoded.len() >= MIN && super::container::worth(&decoded) && !sink.claimed(&run) => {
+            sink.run(decoded, run, "uuencode", None)
+        }
+        _ => ControlFlow::Continue(()),
+    }
+}
+
+fn value(byte: u8, xx: bool) -> Option<u8> {
+    if xx {
+        return XX.iter().position(|b| *b == byte).and_then(|i| u8::try_from(i).ok());
+    }
+    (0x20..=0x60).contains(&byte).then(|| (byte - 0x20) & 0x3f)
+}
+
+/// Whether a line is as long as its first character says: hardly any other is.
+fn fits(line: &[u8], xx: bool) -> bool {
+    let length = line.first().and_then(|b| value(*b, xx)).map_or(0, usize::from);
+    length > 0 && line.len() == 1 + length.div_ceil(3) * 4
+}
+
+fn decode(line: &[u8], xx: bool, out: &mut Vec<u8>) -> bool {
+    let Some((length, data)) = line.split_first().and_then(|(b, data)| Some((usize::from(value(*b, xx)?), data))) else { return false };
+    let Some(six) = data.iter().map(|b| value(*b, xx)).collect::<Option<Vec<u8>>>() else { return false };
+    let bytes = six.chunks_exact(4).flat_map(|q| [q[0] << 2 | q[1] >> 4, q[1] << 4 | q[2] >> 2, q[2] << 6 | q[3]]);
+    out.extend(bytes.take(length));
+    true
+}
