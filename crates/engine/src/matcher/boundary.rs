@@ -43,6 +43,9 @@ pub(crate) fn right(bytes: &[u8], at: usize, full: bool) -> bool {
 
 /// How far around binary bytes are looked for that make a length believable.
 const NEAR: usize = 128;
+/// Bytes that end a message behind its last text.
+const LAST: usize = 2;
+
 /// Whether the byte before `at` may be a length that happens to be a letter: the cheap question.
 pub(crate) fn may_be_counted(bytes: &[u8], at: usize) -> bool {
     let near = |part: Option<&[u8]>| part.is_some_and(|p| p.iter().any(|b| binary(*b)));
@@ -67,7 +70,8 @@ pub(crate) fn lengths(bytes: &[u8], at: usize) -> [Option<usize>; 5] {
 pub(crate) fn begins_counted(bytes: &[u8], at: usize) -> bool {
     let said = at.checked_sub(1).and_then(|i| bytes.get(i)).map(|b| usize::from(*b));
     let text = said.and_then(|n| bytes.get(at..at + n));
-    text.is_some_and(|t| !t.iter().any(|b| binary(*b)) && bytes.get(at + t.len()).is_none_or(|b| binary(*b))) && may_be_counted(bytes, at)
+    text.is_some_and(|t| !t.iter().any(|b| binary(*b)) && (at + t.len() + LAST >= bytes.len() || binary(bytes[at + t.len()])))
+        && may_be_counted(bytes, at)
 }
 
 /// How much more base64 than the match itself stands around it when it is a piece of a blob.

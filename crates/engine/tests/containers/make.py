@@ -355,4 +355,5 @@ def main():
     place.write_text("\n".join(lines) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

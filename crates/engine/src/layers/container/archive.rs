@@ -11,7 +11,7 @@ const BLOCK: usize = 512;
 /// Hands on the files of an archive; those that were, by where they stand. A file that goes on behind the window is left to the window.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> ControlFlow<(), Vec<Range<usize>>> {
     let bytes = sink.bytes();
-    let (entry, start, layer): (fn(&[u8], usize) -> Option<Entry>, usize, _) = match bytes {
+    let (entry, start, layer): (Reader, usize, _) = match bytes {
         [b'!', b'<', b'a', b'r', b'c', b'h', b'>', b'\n', ..] => (ar, 8, "ar"),
         [b'0', b'7', b'0', b'7', b'0', b'1' | b'2' | b'7', ..] => (cpio, 0, "cpio"),
         _ if tar(bytes, 0).is_some() => (tar, 0, "tar"),
@@ -33,6 +33,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> ControlFlow<(), Vec<Range<usize>>
     }
     ControlFlow::Continue(files)
 }
+
+/// Reads the header at an offset.
+type Reader = fn(&[u8], usize) -> Option<Entry>;
 
 /// A file in an archive: its content, and where the next header stands.
 struct Entry {

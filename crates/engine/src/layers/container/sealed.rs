@@ -80,7 +80,8 @@ fn openpgp(bytes: &[u8]) -> bool {
             (1, [3, _, _, _, _, _, _, _, _, 1 | 2 | 16 | 18 | 25 | 26, ..]) | (3, [4, 1..=13, 0 | 1 | 3 | 4, ..]) => body.len() >= 4,
             (1 | 3, [5 | 6, ..]) => body.len() >= 20,
             (9 | 20, _) => return keys > 0,
-            (18, [1 | 2, ..]) => return keys > 0,
+            // Of the beginning that is all there is, no more can be asked.
+            (18, [1 | 2, ..] | []) => return keys > 0,
             _ => false,
         };
         match rest.get(body.end..) {
