@@ -38,9 +38,14 @@ fn section(text: &mut String, provider: &str, detectors: &[&Detector]) {
     references.dedup();
     let links: Vec<String> = references.iter().map(|r| format!("<{r}>")).collect();
     // Writing to a string cannot fail.
-    let _ = write!(text, "\n## {provider}\n\n{}\n\n| detector | finds | sure | found by | needs | at home |\n|---|---|---|---|---|---|\n", links.join(" "));
+    let _ = write!(
+        text,
+        "\n## {provider}\n\n{}\n\n| detector | finds | sure | found by | needs | at home |\n|---|---|---|---|---|---|\n",
+        links.join(" ")
+    );
     for detector in detectors {
-        let cells = [&detector.id, &detector.name, detector.confidence.as_str(), &words(&detector.anchors), &needs(detector), &home(detector)];
+        let cells =
+            [&detector.id, &detector.name, detector.confidence.as_str(), &words(&detector.anchors), &needs(detector), &home(detector)];
         let _ = writeln!(text, "| {} |", cells.map(|c| c.replace('|', "\\|").replace('\n', " ")).join(" | "));
     }
 }

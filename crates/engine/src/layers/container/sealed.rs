@@ -144,9 +144,15 @@ const ARMOUR: [&[u8]; 4] = [b"PGP MESSAGE", b"AGE ENCRYPTED FILE", b"PKCS7", b"C
 static BEGIN: std::sync::LazyLock<memchr::memmem::Finder<'static>> =
     std::sync::LazyLock::new(|| memchr::memmem::Finder::new(b"-----BEGIN "));
 
+/// No armour is shorter.
+const LEAST: usize = 64;
+
 /// Content in armour: handed on without it.
 pub(super) fn armoured(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
+    if bytes.len() < LEAST {
+        return ControlFlow::Continue(());
+    }
     let mut from = 0;
     while let Some(at) = bytes.get(from..).and_then(|rest| BEGIN.find(rest)).map(|i| from + i) {
         from = at + 11;

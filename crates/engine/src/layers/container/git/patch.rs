@@ -8,11 +8,16 @@ use super::delta::Delta;
 use crate::layers::coding;
 use crate::layers::sink::{Flow, Sink};
 
+/// No patch is shorter.
+const LEAST: usize = 48;
 const HEAD: &[u8] = b"GIT binary patch";
 
 /// Hands on what each patch holds.
 pub(in crate::layers::container) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
+    if bytes.len() < LEAST {
+        return ControlFlow::Continue(());
+    }
     let mut at = 0;
     while let Some(found) = bytes.get(at..).and_then(|rest| memmem::find(rest, HEAD)) {
         at += found + HEAD.len();
