@@ -134,7 +134,7 @@ def encodings():
     missing = []
     for program, commands in {
         "zstd": {"zstd": ["zstd", "-c"], "zstd --ultra": ["zstd", "-19", "-c"], "zstd without content size": ["zstd", "-c", "--no-check"]},
-        "lz4": {"lz4": ["lz4", "-c"], "lz4 legacy": ["lz4", "-l", "-c"]}, "compress": {"compress (.Z)": ["compress", "-c"]}, "lzop": {"lzop": ["lzop", "-c"]},
+        "lz4": {"lz4": ["lz4", "-c"], "lz4 legacy": ["lz4", "-l", "-c"]}, "compress": {"compress (.Z)": ["compress", "-f", "-c"]}, "lzop": {"lzop": ["lzop", "-c"]},
         "lzip": {"lzip": ["lzip", "-c"]},
     }.items():
         for name, command in commands.items():

@@ -8,6 +8,7 @@ import sys
 import tempfile
 
 import codecs_
+import containers
 import formats
 
 import hiding
@@ -21,7 +22,8 @@ LONGEST = {"query": 6000, "path": 6000, "header": 6000, "cookie": 6000}
 def cases(secrets, only):
     groups = {}
     missing = []
-    for group, module in (("Text encodings", codecs_), ("Hidden and cut text", hiding), ("Compression and archives", formats)):
+    for group, module in (("Text encodings", codecs_), ("Hidden and cut text", hiding), ("Compression and archives", formats),
+                          ("Documents, media, packages and git", containers)):
         made, absent = module.encodings()
         missing += absent
         groups[group] = {name: make for name, make in made.items() if not only or only in name}

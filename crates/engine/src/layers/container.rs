@@ -1,5 +1,6 @@
 //! Compressed streams and archives by their magic, and the question whether decoded bytes are worth a look.
 
+mod archive;
 mod bare;
 mod git;
 mod magic;
@@ -97,7 +98,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     }
     sealed::armoured(sink)?;
     git::patches(sink)?;
-    let pages = pdf::peel(sink)?;
+    let mut known = pdf::peel(sink)?;
     // Text holds no stream; what is left of it is looked at by the text layers.
     let text = !sink.census.any(census::CONTROL) && (!sink.census.any(census::HIGH) || std::str::from_utf8(bytes).is_ok());
     if text {
@@ -106,7 +107,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         }
         return ControlFlow::Continue(());
     }
-    let found = forms(sink, &pages)?;
+    known.extend(archive::peel(sink)?);
+    let found = forms(sink, &known)? || !known.is_empty();
     wide::peel(sink)?;
     if let Some((coding, at)) = sealed::compressed(bytes) {
         stream(sink, coding, at..bytes.len())?;

@@ -49,8 +49,10 @@ const PROPERTIES: &[u8] = b"rPr";
 const MAX_TAG: usize = 2048;
 /// Text before the first joint of a line that is kept, in bytes.
 const BEFORE: usize = 512;
+/// So much text without a joint ends what is handed on at once.
+const BEHIND: usize = 4096;
 
-/// Hands on each line of text in which tags stand between characters of a word, without them.
+/// Hands on the lines of text in which tags stand between characters of a word, without them, and the lines that follow: a key has many.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     // What is in leaves is looked at there.
@@ -70,7 +72,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 at = end;
             }
             Some((false, end)) => {
-                line.send(sink)?;
+                line.next(sink, open..end)?;
                 at = end;
             }
             // No tag: the character is text.
@@ -83,9 +85,11 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     line.send(sink)
 }
 
-/// A line under way.
+/// Lines under way.
 #[derive(Default)]
 struct Line {
+    /// Bytes since tags last stood between two characters of a word.
+    since: usize,
     bytes: Vec<u8>,
     origins: Origins,
     /// Whether tags stand behind the last character.
@@ -99,6 +103,7 @@ impl Line {
         let Some(text) = bytes.get(range.clone()).filter(|t| !t.is_empty()) else { return };
         let joint = self.tags && super::chars::word(text[0]) && self.bytes.last().is_some_and(|b| super::chars::word(*b));
         self.joined |= joint;
+        self.since = if joint { 0 } else { self.since + range.len() };
         if !self.joined {
             // What stands far before a joint belongs to no word that it cuts.
             *self = Line::default();
@@ -107,6 +112,19 @@ impl Line {
         self.tags = false;
         self.bytes.extend_from_slice(bytes.get(range.clone()).unwrap_or_default());
         self.origins.verbatim(range.len(), range.start);
+    }
+
+    /// A tag that ends a line.
+    fn next(&mut self, sink: &mut Sink<'_, '_>, tag: std::ops::Range<usize>) -> Flow {
+        if !self.joined || self.since > BEHIND {
+            return self.send(sink);
+        }
+        self.tags = false;
+        if self.bytes.last() != Some(&b'\n') {
+            self.bytes.push(b'\n');
+            self.origins.escape(1, tag.start, tag.len());
+        }
+        ControlFlow::Continue(())
     }
 
     /// Hands the line on if tags cut a word of it, and begins another.

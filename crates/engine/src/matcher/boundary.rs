@@ -41,6 +41,39 @@ pub(crate) fn right(bytes: &[u8], at: usize, full: bool) -> bool {
     }
 }
 
+/// How far around binary bytes are looked for that make a length believable.
+const NEAR: usize = 128;
+/// Bytes that end a message behind its last text.
+const LAST: usize = 2;
+
+/// Whether the byte before `at` may be a length that happens to be a letter: the cheap question.
+pub(crate) fn may_be_counted(bytes: &[u8], at: usize) -> bool {
+    let near = |part: Option<&[u8]>| part.is_some_and(|p| p.iter().any(|b| binary(*b)));
+    // A view may be all of a message, with a tag that is a letter too.
+    at > 0 && (near(bytes.get(at.saturating_sub(NEAR)..at)) || near(bytes.get(at..(at + NEAR).min(bytes.len()))))
+}
+
+/// Whether the byte before a match is its length, as serialisations write it: plain (protobuf, CBOR, `MessagePack`, marshal), with the byte that ends
+/// it, doubled (Avro), with five more (Ruby), or as the type of an `SQLite` column. `true` on the right too: the length says where it ends.
+pub(crate) fn counted(bytes: &[u8], whole: &Range<usize>) -> bool {
+    may_be_counted(bytes, whole.start) && lengths(bytes, whole.start).contains(&Some(whole.len()))
+}
+
+/// The lengths that the byte before `at` may stand for.
+pub(crate) fn lengths(bytes: &[u8], at: usize) -> [Option<usize>; 5] {
+    let said = at.checked_sub(1).and_then(|i| bytes.get(i)).map_or(0, |b| usize::from(*b));
+    let half = |n: Option<usize>| n.filter(|n| n.is_multiple_of(2)).map(|n| n / 2);
+    [Some(said), said.checked_sub(1), half(Some(said)), said.checked_sub(5), half(said.checked_sub(13))]
+}
+
+/// Whether a match begins a longer text whose length stands before it, and that binary bytes end.
+pub(crate) fn begins_counted(bytes: &[u8], at: usize) -> bool {
+    let said = at.checked_sub(1).and_then(|i| bytes.get(i)).map(|b| usize::from(*b));
+    let text = said.and_then(|n| bytes.get(at..at + n));
+    text.is_some_and(|t| !t.iter().any(|b| binary(*b)) && (at + t.len() + LAST >= bytes.len() || binary(bytes[at + t.len()])))
+        && may_be_counted(bytes, at)
+}
+
 /// How much more base64 than the match itself stands around it when it is a piece of a blob.
 const BLOB: usize = 256;
 

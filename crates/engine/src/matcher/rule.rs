@@ -196,7 +196,9 @@ impl Rule {
     pub(crate) fn may_begin(&self, view: &View<'_>, at: &Range<usize>) -> bool {
         let needed = self.detector.boundary != Boundary::None
             && !(self.unmistakable && (self.long || self.detector.confidence == Confidence::Certain));
-        !self.prefix || (self.opening.allows(view.bytes[at.start..].iter().copied()) && (!needed || boundary::left(view.bytes, at.start)))
+        !self.prefix
+            || (self.opening.allows(view.bytes[at.start..].iter().copied())
+                && (!needed || boundary::left(view.bytes, at.start) || boundary::may_be_counted(view.bytes, at.start)))
     }
 
     /// The same for an anchor in disguise.
@@ -230,11 +232,28 @@ impl Rule {
                 return None;
             } else if at.end <= whole.end {
                 let hit = self.judge(view, &captures, &whole);
-                return Some((whole, hit));
+                return match hit.is_none().then(|| self.counted(view, &whole)).flatten() {
+                    Some((whole, hit)) => Some((whole, Some(hit))),
+                    None => Some((whole, hit)),
+                };
             }
             start = whole.end.max(whole.start + 1);
         }
         None
+    }
+
+    /// A match that took more than the length before it says: the tag of the next field, and its text.
+    fn counted(&self, view: &View<'_>, whole: &Range<usize>) -> Option<(Range<usize>, Hit)> {
+        if !self.prefix || !boundary::may_be_counted(view.bytes, whole.start) {
+            return None;
+        }
+        boundary::lengths(view.bytes, whole.start).into_iter().flatten().filter(|n| *n > 0 && *n < whole.len()).find_map(|length| {
+            let end = whole.start + length;
+            let captures = self.search(view, whole.start..end, true)?;
+            let part = captures.get_match()?.range();
+            let hit = (part.end == end).then(|| self.judge(view, &captures, &part)).flatten()?;
+            Some((part, hit))
+        })
     }
 
     /// A match in a leaf whose key holds the context's word, at `word`.
@@ -264,8 +283,15 @@ impl Rule {
         let (range, span) = (group(self.secret), group(self.span));
         let full = self.bounded && whole.len() >= self.reach;
         let judged = self.detector.boundary;
-        let left = judged == Boundary::None || boundary::left(view.bytes, whole.start);
-        let right = judged != Boundary::Token || boundary::right(view.bytes, whole.end, full);
+        let (mut left, mut right) = (judged == Boundary::None, judged != Boundary::Token);
+        left |= boundary::left(view.bytes, whole.start);
+        right |= boundary::right(view.bytes, whole.end, full);
+        // In a serialisation a length that happens to be a letter stands before it, and a tag behind.
+        if !left || !right {
+            let counted = boundary::counted(view.bytes, whole);
+            left |= counted || boundary::begins_counted(view.bytes, whole.start);
+            right |= counted;
+        }
         // Glued to more on its right, an unmistakable beginning is still one; on its left, if it is long or a checksum tells.
         let waived = self.unmistakable && (left || self.long || self.detector.confidence == Confidence::Certain);
         let secret = view.bytes.get(range.clone())?;

@@ -202,7 +202,28 @@ def packed(*options, revisions=b"HEAD\n"):
     return lambda: git(["pack-objects", "--stdout", "--revs", "--window=10", *options], data=revisions)
 
 
+WIDE = "".join(HALVES).encode("utf-16-le")
+
+
+def tar(form, data=WIDE):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form) as archive:
+        entry = tarfile.TarInfo("d" * 90 + "/" + "n" * 90)
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return out.getvalue()
+
+
 FOUND = {
+    "tar, ustar": lambda: tar(tarfile.USTAR_FORMAT),
+    "tar, GNU": lambda: tar(tarfile.GNU_FORMAT),
+    "tar, pax": lambda: tar(tarfile.PAX_FORMAT),
+    "tar, in tar, in tar": lambda: tar(tarfile.PAX_FORMAT, tar(tarfile.GNU_FORMAT, tar(tarfile.USTAR_FORMAT))),
+    "ar": lambda: folder("ar", "rc", "o.a", "notes.txt", out="o.a", files={"notes.txt": WIDE}),
+    "cpio, new": lambda: folder("sh", "-c", "echo notes.txt | cpio -o -H newc > o", out="o", files={"notes.txt": WIDE}),
+    "cpio, old": lambda: folder("sh", "-c", "echo notes.txt | cpio -o -H odc > o", out="o", files={"notes.txt": WIDE}),
+    "deb": lambda: folder("sh", "-c", "chmod 755 d d/DEBIAN; dpkg-deb -b d o", out="o", files={"d/DEBIAN/control": b"Package: a\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b>\nDescription: a\n", "d/etc/notes.txt": TEXT}),
+    "epub": lambda: office(mimetype="", OEBPS__chapter=f"<html><body><p>The key is {MARKER[:9]}<i>{MARKER[9:]}</i>.</p></body></html>"),
     "git pack, deltas by offset": packed("--delta-base-offset"),
     "git pack, deltas by name": packed(),
     "git pack, thin": packed("--thin", "--delta-base-offset", revisions=b"HEAD\n^HEAD~1\n"),
@@ -334,4 +355,5 @@ def main():
     place.write_text("\n".join(lines) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

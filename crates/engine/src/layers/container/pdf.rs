@@ -66,12 +66,11 @@ fn shown(sink: &mut Sink<'_, '_>, bytes: &[u8], maps: &[CMap], run: Range<usize>
     if strings.is_empty() {
         return ControlFlow::Continue(());
     }
-    sink.unclaimed(text::plain(&strings), run.clone(), "pdf-text")?;
-    for map in maps {
-        let text = text::mapped(&strings, map);
-        if !text.is_empty() {
-            sink.unclaimed(text, run.clone(), "pdf-text")?;
-        }
+    let as_mapped = maps.iter().map(|map| text::mapped(&strings, map));
+    for text in std::iter::once(text::plain(&strings)).chain(as_mapped).filter(|text| !text.is_empty()) {
+        let unwrapped = text::unwrapped(&text);
+        sink.unclaimed(text, run.clone(), "pdf-text")?;
+        sink.unclaimed(unwrapped, run.clone(), "pdf-text")?;
     }
     ControlFlow::Continue(())
 }

@@ -80,7 +80,8 @@ fn openpgp(bytes: &[u8]) -> bool {
             (1, [3, _, _, _, _, _, _, _, _, 1 | 2 | 16 | 18 | 25 | 26, ..]) | (3, [4, 1..=13, 0 | 1 | 3 | 4, ..]) => body.len() >= 4,
             (1 | 3, [5 | 6, ..]) => body.len() >= 20,
             (9 | 20, _) => return keys > 0,
-            (18, [1 | 2, ..]) => return keys > 0,
+            // Of the beginning that is all there is, no more can be asked.
+            (18, [1 | 2, ..] | []) => return keys > 0,
             _ => false,
         };
         match rest.get(body.end..) {
@@ -143,9 +144,15 @@ const ARMOUR: [&[u8]; 4] = [b"PGP MESSAGE", b"AGE ENCRYPTED FILE", b"PKCS7", b"C
 static BEGIN: std::sync::LazyLock<memchr::memmem::Finder<'static>> =
     std::sync::LazyLock::new(|| memchr::memmem::Finder::new(b"-----BEGIN "));
 
+/// No armour is shorter.
+const LEAST: usize = 64;
+
 /// Content in armour: handed on without it.
 pub(super) fn armoured(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
+    if bytes.len() < LEAST {
+        return ControlFlow::Continue(());
+    }
     let mut from = 0;
     while let Some(at) = bytes.get(from..).and_then(|rest| BEGIN.find(rest)).map(|i| from + i) {
         from = at + 11;

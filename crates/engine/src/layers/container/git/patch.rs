@@ -8,11 +8,16 @@ use super::delta::Delta;
 use crate::layers::coding;
 use crate::layers::sink::{Flow, Sink};
 
+/// No patch is shorter.
+const LEAST: usize = 48;
 const HEAD: &[u8] = b"GIT binary patch";
 
 /// Hands on what each patch holds.
 pub(in crate::layers::container) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
+    if bytes.len() < LEAST {
+        return ControlFlow::Continue(());
+    }
     let mut at = 0;
     while let Some(found) = bytes.get(at..).and_then(|rest| memmem::find(rest, HEAD)) {
         at += found + HEAD.len();
@@ -22,8 +27,9 @@ pub(in crate::layers::container) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
             sink.work(super::ATTEMPT + data.len() as u64 / 8, at)?;
             let Some(done) = coding::decode("zlib", &data, at, sink.budget) else { break };
             sink.budget.earn(done.bytes.len());
-            if let Some(gap) = done.gap {
-                sink.budget.miss(at, gap);
+            // What is escaped once more decodes to nothing here, and is looked at where the escapes are undone.
+            if done.gap == Some(crate::Gap::Budget) {
+                sink.budget.miss(at, crate::Gap::Budget);
             }
             let added = if delta { Delta::parse(&done.bytes).map(|d| d.added()) } else { None };
             sink.unpacked(added.unwrap_or(done.bytes), at..end, "git-patch")?;

@@ -15,6 +15,8 @@ pub(super) enum Piece {
 
 /// A gap in thousandths of the size of the font; letters are moved by less, words by more.
 const WORD_GAP: f64 = -180.0;
+/// A word of a language is shorter.
+const LONG_WORD: usize = 32;
 /// Longest word that is read: operators and numbers.
 const MAX_WORD: usize = 32;
 
@@ -165,6 +167,21 @@ pub(super) fn plain(pieces: &[Piece]) -> Vec<u8> {
         }
         text => Some(text.to_vec()),
     })
+}
+
+/// The text with lines joined that end and begin within a word: a token that is longer than the line. Nothing when there are none.
+pub(super) fn unwrapped(text: &[u8]) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(text.len());
+    let (mut word, mut joined) = (0, false);
+    for (i, b) in text.iter().enumerate() {
+        let cut = *b == b'\n' && word >= LONG_WORD && text.get(i + 1).is_some_and(u8::is_ascii_graphic);
+        joined |= cut;
+        if !cut {
+            out.push(*b);
+            word = if b.is_ascii_whitespace() { 0 } else { word + 1 };
+        }
+    }
+    if joined { out } else { Vec::new() }
 }
 
 /// The text in the characters of a font; nothing when it is not in that font.
