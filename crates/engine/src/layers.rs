@@ -23,6 +23,7 @@ mod radix;
 mod root;
 mod sink;
 mod strides;
+mod table;
 mod unicode;
 mod utf16;
 
@@ -204,6 +205,7 @@ pub(crate) fn peel<'a>(
     json::peel(&mut sink)?;
     form::peel(&mut sink)?;
     multipart::peel(&mut sink)?;
+    table::peel(&mut sink)?;
     escapes::peel(&mut sink)?;
     markup::peel(&mut sink)?;
     unicode::peel(&mut sink)?;

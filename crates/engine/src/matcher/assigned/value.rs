@@ -67,7 +67,8 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
             (surprise >= OPAQUE - 0.4 && letters >= 8 && (digits > 0 || capitals(value))) || (chosen(value) && surprise >= CHOSEN)
         }
         _ if value.len() < OPAQUE_LEAST => {
-            (chosen(value) && surprise >= OPAQUE) || (digits > 1 && capitals(value) && letters == value.len() && surprise >= SHORT)
+            (chosen(value) && !value.contains(&b'@') && surprise >= OPAQUE)
+                || (digits > 1 && capitals(value) && letters == value.len() && surprise >= SHORT)
         }
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
