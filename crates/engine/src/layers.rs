@@ -29,6 +29,7 @@ mod root;
 mod sink;
 mod strides;
 mod symbols;
+mod table;
 mod unicode;
 mod utf16;
 mod uu;
@@ -211,6 +212,7 @@ pub(crate) fn peel<'a>(
     json::peel(&mut sink)?;
     form::peel(&mut sink)?;
     multipart::peel(&mut sink)?;
+    table::peel(&mut sink)?;
     escapes::peel(&mut sink)?;
     markup::peel(&mut sink)?;
     unicode::peel(&mut sink)?;

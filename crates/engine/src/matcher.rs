@@ -20,6 +20,8 @@ use prefilter::{Prefilter, Word};
 use rule::{Hit, Rule};
 
 pub(crate) use checks::{entropy, holds};
+#[cfg(fuzzing)]
+pub use rule::oracle::Oracle;
 
 /// Shorter words stand in disguise by chance.
 const MIN_DISGUISED: usize = 4;

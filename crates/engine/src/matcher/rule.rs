@@ -1,5 +1,8 @@
 //! One detector, compiled.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod oracle;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -17,6 +20,10 @@ use crate::layers::disguise::{Disguise, rotated};
 
 /// No pattern looks further than this around its anchor.
 const MAX_REACH: usize = 64 << 10;
+/// A shorter match is looked for inside one that was refused, so often.
+const MAX_REFUSED: usize = 8;
+/// Bytes before a secret in binary text that may be letters by chance: a tag and a length.
+const MAX_TAGS: usize = 2;
 /// Memory a compiled pattern may take.
 const SIZE_LIMIT: usize = 16 << 20;
 
@@ -218,6 +225,7 @@ impl Rule {
         }
         let window = self.window(at, view.bytes.len());
         let mut start = window.start.max(from);
+        let mut refused = 0;
         while start < window.end {
             let captures = self.search(view, start..window.end, self.prefix)?;
             let whole = captures.get_match()?.range();
@@ -228,14 +236,33 @@ impl Rule {
                 if let Some(hit) = self.judge(view, &captures, &whole) {
                     return Some((whole, Some(hit)));
                 }
+                refused += 1;
+                if refused <= MAX_TAGS {
+                    // It may have taken a letter that is a length or a tag for the first of the secret.
+                    start = whole.start + 1;
+                    continue;
+                }
             } else if whole.start > at.start {
                 return None;
             } else if at.end <= whole.end {
                 let hit = self.judge(view, &captures, &whole);
-                return match hit.is_none().then(|| self.counted(view, &whole)).flatten() {
-                    Some((whole, hit)) => Some((whole, Some(hit))),
-                    None => Some((whole, hit)),
-                };
+                if hit.is_none()
+                    && let Some((whole, hit)) = self.counted(view, &whole)
+                {
+                    return Some((whole, Some(hit)));
+                }
+                refused += usize::from(hit.is_none());
+                if self.prefix || hit.is_some() || refused > MAX_REFUSED {
+                    return Some((whole, hit));
+                }
+                // `https://` in front of it may be optional, and glued to a word.
+                start = whole.start + 1;
+                continue;
+            } else if refused < MAX_REFUSED {
+                // It ends before the anchor does, and was none, or nothing before `from` were left of it.
+                refused += 1;
+                start = whole.start + 1;
+                continue;
             }
             start = whole.end.max(whole.start + 1);
         }

@@ -59,8 +59,9 @@ pub(super) fn announces(name: &[u8], word: &Range<usize>) -> bool {
     let open = |w: &Vec<u8>| among(OPEN, w) || OPEN.split(' ').any(|o| o.len() >= 4 && w.ends_with(o.as_bytes()));
     let token = name.get(word.clone()).is_some_and(|w| w.eq_ignore_ascii_case(b"token"));
     // The keys for searching that such services hand to browsers.
-    let is = |word: &[u8]| before.iter().any(|w| w == word);
-    if is(b"search") && (is(b"algolia") || is(b"typesense") || is(b"meilisearch")) {
+    let lower = name.to_ascii_lowercase();
+    let holds = |word: &[u8]| memchr::memmem::find(&lower, word).is_some();
+    if holds(b"search") && [&b"algolia"[..], b"typesense", b"meili"].iter().any(|service| holds(service)) {
         return false;
     }
     let handed_around = token && before.iter().rev().take(2).any(open);
@@ -158,6 +159,7 @@ mod tests {
             ("GITHUB_PATH", "pat"),
             ("NAME_PATTERN", "_pat"),
             ("algoliaSearchApiKey", "apikey"),
+            ("algoliasearchapikey", "apikey"),
             ("tokenMint", "token"),
         ] {
             assert!(!says(name, word), "{name}");

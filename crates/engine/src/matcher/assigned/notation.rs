@@ -44,8 +44,10 @@ pub(super) fn value(bytes: &[u8], name: &Range<usize>, in_path: bool) -> Option<
         Some(found) => found,
         None => beside::sign(bytes, &(name.start..end))?,
     };
-    // The result of a test.
-    if bytes.get(name.clone()) == Some(b"PASS") && bytes.get(end) == Some(&b':') {
+    // The result of a test, and no name of an environment.
+    let tested =
+        bytes.get(name.clone()).and_then(|n| n.strip_suffix(b"PASS")).is_some_and(|n| !matches!(n.last(), Some(b'_' | b'-' | b'.')));
+    if tested && bytes.get(end) == Some(&b':') {
         return None;
     }
     // A resource's name: `arn:aws:secretsmanager:eu:1:secret:name`.
@@ -331,6 +333,7 @@ mod tests {
             "pw for the weather service: V4lue!x",
             "\"--pw\",\n  \"V4lue!x\"",
             "pw = N'V4lue!x'",
+            "key,value\npw,V4lue!x\n",
             "\"ParameterKey\": \"pw\", \"ParameterValue\": \"V4lue!x\"",
         ] {
             assert_eq!(of(text, "pw", false), Some("V4lue!x"), "{text}");

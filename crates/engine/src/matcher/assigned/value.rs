@@ -55,7 +55,10 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
     }
     if let Some(text) = readable(value) {
         // Base64 of text is as secret as the text.
-        return is_secret(form, &text) && !rules::documented::is_public(&text);
+        // The head of a JWT is none, but other objects under such a name hold the secret in one of their strings.
+        let object = text.starts_with(b"{") && memchr::memmem::find(&text, b"\"alg\"").is_none();
+        let inside = object && text.split(|b| *b == b'"').any(|piece| is_secret(Form::Secret, piece));
+        return (inside || is_secret(form, &text)) && !rules::documented::is_public(&text);
     }
     if value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') && digits >= 3 {
         return value.len() >= 16 && bits(value) >= HEX;
@@ -67,7 +70,8 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
             (surprise >= OPAQUE - 0.4 && letters >= 8 && (digits > 0 || capitals(value))) || (chosen(value) && surprise >= CHOSEN)
         }
         _ if value.len() < OPAQUE_LEAST => {
-            (chosen(value) && surprise >= OPAQUE) || (digits > 1 && capitals(value) && letters == value.len() && surprise >= SHORT)
+            (chosen(value) && !value.contains(&b'@') && surprise >= OPAQUE)
+                || (digits > 1 && capitals(value) && letters == value.len() && surprise >= SHORT)
         }
         _ => surprise >= OPAQUE && !checks::words(value) && (digits > 0 || mixed(value)),
     }
@@ -128,11 +132,11 @@ fn chosen(value: &[u8]) -> bool {
 
 /// Whether the value says where a secret is, how it is made, or what it hashes to.
 fn refers(value: &[u8]) -> bool {
-    const BEGINS: [&[u8]; 24] = [
+    const BEGINS: [&[u8]; 28] = [
         b"$(", b"${", b"$argon2", b"$pbkdf2", b"$2a$", b"$2b$", b"$2y$", b"$scrypt", b"$1$", b"$5$", b"$6$", b"$y$", b"{SSHA", b"pbkdf2",
-        b"arn:", b"urn:", b"data:", b"env:", b"vault:", b"/", b"./", b"../", b"~/", b"%(",
+        b"arn:", b"urn:", b"data:", b"env:", b"vault:", b"/", b"./", b"../", b"~/", b"%(", b"{\"", b"[{", b"[\"", b"+",
     ];
-    const HOLDS: [&[u8]; 30] = [
+    const HOLDS: [&[u8]; 33] = [
         b"://",
         b"{{",
         b"${",
@@ -164,6 +168,10 @@ fn refers(value: &[u8]) -> bool {
         b"(?:",
         b"[^",
         b":url(",
+        // Code and prose with a plus for every blank, as forms write them.
+        b",+",
+        b":+",
+        b"+=+",
     ];
     // Public halves: SubjectPublicKeyInfo of RSA, of P-256 and of Ed25519 (RFC 5280, 5480, 8410), SSH (RFC 4253), age; keys for browsers;
     // digests.

@@ -15,6 +15,7 @@ const MAX_BETWEEN: usize = 6;
 pub(super) fn sign(bytes: &[u8], name: &Range<usize>) -> Option<(Sign, usize)> {
     let end = quote(bytes, name.end).map_or(name.end, |q| q.end);
     match bytes.get(end)? {
+        b',' if pair(bytes, name.start, end) => Some((Sign::Word, end + 1)),
         b'<' => cell(bytes, name.start, end).map(|at| (Sign::Tag, at)),
         b'*' | b'_' => emphasis(bytes, end).map(|at| (Sign::Assigned, at)),
         b' ' | b'\t' => {
@@ -63,6 +64,14 @@ fn cell(bytes: &[u8], start: usize, end: usize) -> Option<usize> {
     open.then_some(at)
 }
 
+/// Whether the name at `start` is the first of the two cells of a line.
+fn pair(bytes: &[u8], start: usize, end: usize) -> bool {
+    let first = start.checked_sub(1).and_then(|i| bytes.get(i)).is_none_or(|b| *b == b'\n');
+    let rest = bytes.get(end + 1..bytes.len().min(end + 1 + super::MAX_VALUE)).unwrap_or_default();
+    let line = memchr::memchr(b'\n', rest).map_or(rest, |n| rest.get(..n).unwrap_or_default());
+    first && line.first().is_some_and(u8::is_ascii_graphic) && !line.contains(&b',')
+}
+
 /// Behind the end of bold or slanted text of Markdown and its colon: `**NAME**: value`, `**NAME:** value`.
 fn emphasis(bytes: &[u8], at: usize) -> Option<usize> {
     let marks = bytes.get(at..)?.iter().take(3).take_while(|b| matches!(b, b'*' | b'_')).count();
@@ -89,6 +98,9 @@ fn declared(bytes: &[u8], at: usize) -> Option<usize> {
 /// Whether the name at `start` and the value at `value` are the last two words of a line of few words: `requirepass value`, `set -gx NAME value`.
 fn directive(bytes: &[u8], start: usize, value: usize) -> bool {
     let rest = bytes.get(value..bytes.len().min(value + super::MAX_VALUE)).unwrap_or_default();
+    // A sentence ends there, or something is put in brackets.
+    let sentence =
+        value.checked_sub(2).and_then(|i| bytes.get(i)) == Some(&b'.') || matches!(rest.first(), Some(b'[' | b'(' | b'{' | b'<'));
     let length = rest.iter().take_while(|b| b.is_ascii_graphic()).count();
     // Escapes and quotes end the line of a text in a string.
     let last = match rest.get(length..) {
@@ -100,7 +112,7 @@ fn directive(bytes: &[u8], start: usize, value: usize) -> bool {
     let line = line.iter().rposition(|b| matches!(b, b'\n' | b'\r')).map_or(line, |i| line.get(i + 1..).unwrap_or_default());
     let words = || line.split(u8::is_ascii_whitespace).filter(|w| !w.is_empty());
     let plain = |word: &[u8]| word.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'+' | b':'));
-    last && line.len() < 96 && words().count() <= MAX_WORDS && words().all(plain)
+    !sentence && last && line.len() < 96 && words().count() <= MAX_WORDS && words().all(plain)
 }
 
 /// Behind a few small words and a colon or ` is `: `key for the weather service: value`.
