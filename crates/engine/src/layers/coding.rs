@@ -201,6 +201,8 @@ pub(super) struct Decoded {
     pub(super) gap: Option<Gap>,
     /// Whether it is all right as far as it goes, and goes on behind the input.
     pub(super) cut: bool,
+    /// Bytes of the input that were looked at, where that is more than the stream took.
+    pub(super) read: usize,
 }
 
 /// Decodes a run as far as the budget goes. Whatever was decoded is returned, gap or not.
@@ -209,7 +211,7 @@ pub(super) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget)
         return Some(done);
     }
     let mut decoder = Decoder::new(coding)?;
-    let mut done = Decoded { bytes: Vec::new(), taken: 0, gap: None, cut: false };
+    let mut done = Decoded { bytes: Vec::new(), taken: 0, gap: None, cut: false, read: 0 };
     let most = GRACE + budget.ratio.saturating_mul(input.len() as u64);
     loop {
         let before = done.bytes.len();

@@ -25,6 +25,22 @@ use magic::Form;
 /// What one attempt to decode costs beside its output, in units of work.
 const ATTEMPT: u64 = 64;
 
+/// Units of work for each byte of a part.
+const LEAF_COST: u64 = 4;
+/// Bytes of a stream that are read for one unit of work.
+const READ_PER_WORK: u64 = 8;
+
+/// What beginning to decode costs, in units of work: some decoders make large tables first.
+fn attempt(coding: &str) -> u64 {
+    match coding {
+        "bzip2" => 128 * ATTEMPT,
+        "zstd-file" | "compress" => 16 * ATTEMPT,
+        "xz" | "lzma" | "lzip" => 8 * ATTEMPT,
+        "lz4" | "snappy" | "deflate64" => 4 * ATTEMPT,
+        _ => ATTEMPT,
+    }
+}
+
 /// A script before an archive that it extracts is at most this long.
 const SELF_EXTRACTING: usize = 64 << 10;
 
@@ -171,9 +187,11 @@ pub(super) fn worth_a_view(bytes: &[u8], budget: &mut Budget) -> bool {
 /// Decodes the stream that begins with `part`; returns how far to go on.
 fn stream(sink: &mut Sink<'_, '_>, coding: &'static str, part: Range<usize>) -> ControlFlow<(), usize> {
     let (at, end, length) = (part.start, part.end, sink.bytes().len());
-    sink.work(ATTEMPT, at)?;
+    sink.work(attempt(coding), at)?;
     let input = sink.bytes().get(part).unwrap_or_default();
     let Some(done) = coding::decode(coding, input, at, sink.budget) else { return ControlFlow::Continue(1) };
+    // Some forms go on for long without giving anything.
+    sink.work(done.taken.max(done.read) as u64 / READ_PER_WORK, at)?;
     let taken = done.taken.min(input.len()).max(1);
     if done.cut
         && let Some(base) = sink.view.open.filter(|_| end == length)
@@ -212,6 +230,12 @@ fn streamed(coding: &'static str) -> Option<&'static str> {
         "zstd-file" => Some("zstd"),
         _ => None,
     }
+}
+
+/// Hands on a part of the view as it stands. Parts may hold parts, or one another where lengths lie: each is paid like what is decoded.
+fn leaf(sink: &mut Sink<'_, '_>, part: Range<usize>, layer: crate::LayerId) -> Flow {
+    sink.work(LEAF_COST * part.len() as u64, part.start)?;
+    sink.slice(part, layer, None)
 }
 
 /// Whether the header of an xz stream has its checksum: what follows is one, and only lacks a decoder (a filter or a dictionary that is refused).

@@ -113,7 +113,8 @@ pub(crate) fn decode(coding: &str, input: &[u8], at: usize, budget: &mut Budget)
             }
         }
     });
-    Some(Decoded { bytes, taken, gap, cut })
+    // What was read is spent, whether it gave anything or not.
+    Some(Decoded { bytes, taken, gap, cut, read: input.len() - rest.len() })
 }
 
 /// Decodes one stream; the input is left behind it. Whether it is whole.

@@ -3,6 +3,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::leaf;
 use crate::layers::sink::Sink;
 
 /// A block of a tar archive (POSIX.1-2017, pax, "ustar Interchange Format").
@@ -27,7 +28,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> ControlFlow<(), Vec<Range<usize>>
             break;
         }
         if content.start < content.end {
-            sink.slice(content.clone(), layer, None)?;
+            leaf(sink, content.clone(), layer)?;
             files.push(content);
         }
     }

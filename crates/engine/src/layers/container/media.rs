@@ -5,6 +5,7 @@ pub(super) mod pixels;
 
 use std::ops::{ControlFlow, Range};
 
+use super::leaf;
 use crate::layers::sink::Sink;
 
 /// What a file that is taken apart here begins with.
@@ -38,7 +39,7 @@ pub(super) fn file(sink: &mut Sink<'_, '_>, media: Media, at: usize) -> ControlF
     let length = sink.bytes().len();
     if end < length && at == 0 {
         // It is looked at as what it is, which the picture before it has no part in.
-        sink.slice(end..length, "trailer", None)?;
+        leaf(sink, end..length, "trailer")?;
         return ControlFlow::Continue(length);
     }
     ControlFlow::Continue(end.min(length).saturating_sub(at).max(1))
@@ -60,7 +61,7 @@ fn png(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize> {
             b"IDAT" => image.push(data),
             b"IHDR" | b"sRGB" | b"gAMA" | b"cHRM" | b"pHYs" | b"tIME" => {}
             b"IEND" => break,
-            _ => sink.slice(data, "png-chunk", None)?,
+            _ => leaf(sink, data, "png-chunk")?,
         }
     }
     pixels::look(sink, &image)?;
@@ -77,7 +78,7 @@ fn jpeg(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize> {
         next = data.end;
         // Application data and comments; the rest is tables.
         if matches!(marker, 0xe0..=0xef | 0xfe) && data.start < data.end {
-            sink.slice(data, "jpeg-segment", None)?;
+            leaf(sink, data, "jpeg-segment")?;
         } else if marker == 0xda {
             break;
         }
@@ -145,7 +146,7 @@ fn riff(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize> {
         let name = bytes.get(next..next + 4).unwrap_or_default();
         next = data.end + (data.len() & 1);
         if !matches!(name, b"VP8 " | b"VP8L" | b"ALPH" | b"data") {
-            sink.slice(data, "riff-chunk", None)?;
+            leaf(sink, data, "riff-chunk")?;
         }
     }
     ControlFlow::Continue(end)

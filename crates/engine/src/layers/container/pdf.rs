@@ -10,6 +10,7 @@ use std::ops::{ControlFlow, Range};
 
 use memchr::memmem;
 
+use super::leaf;
 use super::media::pixels;
 use crate::Gap;
 use crate::layers::sink::{Flow, Sink};
@@ -120,7 +121,7 @@ fn stream(sink: &mut Sink<'_, '_>, dictionary: &Range<usize>, data: Range<usize>
     let chain = filters::chain(head);
     if chain.contains(&filters::Filter::Other) {
         // A picture in a format of its own.
-        sink.slice(data, "pdf-stream", None)?;
+        leaf(sink, data, "pdf-stream")?;
         return ControlFlow::Continue(None);
     }
     if memmem::find(head, b"/Image").is_some() && matches!(chain[..], [filters::Filter::Flate]) {

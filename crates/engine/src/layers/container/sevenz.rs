@@ -26,7 +26,7 @@ pub(super) fn archive(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usi
     if crc32fast::hash(&start[12..]) != u32::from_le_bytes([c0, c1, c2, c3]) || start[8..].iter().all(|b| *b == 0) {
         return ControlFlow::Continue(1);
     }
-    sink.work(ATTEMPT * 16, at)?;
+    sink.work(ATTEMPT * 64, at)?;
     let (mut names, mut ends, mut encrypted) = (Vec::new(), Vec::new(), false);
     let filled = Bounded::new(input.len(), at, sink.budget).fill(|out| {
         let read = ArchiveReader::new_with_memory_limit(Cursor::new(input), Password::empty(), MEMORY).and_then(|mut archive| {

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::{ATTEMPT, stream};
+use super::{ATTEMPT, leaf, stream};
 use crate::Gap;
 use crate::layers::coding;
 use crate::layers::sink::Sink;
@@ -32,7 +32,7 @@ pub(super) fn entry(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize
         sink.budget.miss(at, Gap::Encrypted);
         return ControlFlow::Continue(HEADER);
     }
-    sink.slice(at + HEADER..at + HEADER + name_length, "zip-name", None)?;
+    leaf(sink, at + HEADER..at + HEADER + name_length, "zip-name")?;
     // Zero when it is written behind the content.
     let size = Some(long(18)).filter(|n| *n > 0 && *n < ZIP64 && flags & 8 == 0);
     let end = size.map_or(bytes.len(), |n| start.saturating_add(n).min(bytes.len()));
@@ -45,7 +45,7 @@ pub(super) fn entry(sink: &mut Sink<'_, '_>, at: usize) -> ControlFlow<(), usize
             if sink.view.open.is_some() && size.is_some_and(|n| start.saturating_add(n) > bytes.len()) {
                 return ControlFlow::Continue(start - at);
             }
-            sink.slice(start..end, "zip", None)?;
+            leaf(sink, start..end, "zip")?;
             // What it holds is found in it, not here again.
             return ControlFlow::Continue((end - at).max(1));
         }

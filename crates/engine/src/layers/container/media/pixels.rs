@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 
 use simd::next_run;
 
+use super::super::leaf;
 use crate::Gap;
 use crate::layers::coding::Decoder;
 use crate::layers::sink::{Flow, Sink};
@@ -33,9 +34,9 @@ pub(in crate::layers::container) fn look(sink: &mut Sink<'_, '_>, parts: &[Range
             let taken = decoder.feed(bytes.get(at..part.end).unwrap_or_default(), &mut step);
             let Some(taken) = taken.ok().filter(|_| !decoder.finished() || !step.is_empty()) else {
                 // No stream, or an end before the end: what is left is looked at as it stands.
-                sink.slice(at..part.end, "png-chunk", None)?;
+                leaf(sink, at..part.end, "png-chunk")?;
                 for rest in parts.iter().skip(i + 1) {
-                    sink.slice(rest.clone(), "png-chunk", None)?;
+                    leaf(sink, rest.clone(), "png-chunk")?;
                 }
                 return sink.unpacked(texts.end(), run, "png-pixels");
             };
