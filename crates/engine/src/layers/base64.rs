@@ -14,6 +14,8 @@ const MIN: usize = 16;
 const MIN_DEFLATED: usize = 32;
 /// Characters that are decoded to see a magic; a multiple of four.
 const HEAD: usize = 24;
+/// A word of one case is not longer.
+const MIN_LETTERS: usize = 24;
 /// A wrapped line is at least this long, but for the last.
 const MIN_LINE: usize = 32;
 /// Base32, which is tried on the same runs, has up to six.
@@ -40,9 +42,11 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     let bytes = sink.bytes();
     let encoded = bytes.get(run.clone()).unwrap_or_default();
     let kinds = encoded.iter().fold(0, |all, b| all | KINDS[usize::from(*b)]);
-    // Names and paths of one case are what most runs are. Nothing that is encoded has neither the other case nor a digit.
+    // Names and paths of one case are what most runs are. Nothing that is encoded has neither the other case nor a digit, but for letters that
+    // stand for digits.
     if matches!(kinds & !MARK, 0 | LOWER | UPPER) {
-        return ControlFlow::Continue(());
+        let letters = kinds & MARK == 0 && encoded.len() >= MIN_LETTERS;
+        return if letters { super::radix::alphanumeric(sink, &run) } else { ControlFlow::Continue(()) };
     }
     cleaned(encoded, clean);
     // Nothing encodes to hex digits alone: that is hexadecimal, or a number.
