@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rules::{Confidence, RuleSet};
 
 use crate::CompileError;
-use crate::layers::disguise::Disguise;
+use crate::layers::disguise::{self, Disguise};
 use crate::layers::{Budget, View};
 use opening::Set;
 use prefilter::{Prefilter, Word};
@@ -115,13 +115,13 @@ impl Matcher {
             for anchor in r.anchors().map(str::as_bytes) {
                 let word = Word { text: anchor.to_vec(), exact: r.exact(), behind: r.behind(anchor.len()), before: opening::ANY };
                 words.push((word, Target { rule, disguise: None }));
-                for disguise in [Disguise::Reversed, Disguise::Rotated] {
+                for disguise in disguise::ALL {
                     let text = disguise.apply(anchor);
                     if anchor.len() >= MIN_DISGUISED && !text.eq_ignore_ascii_case(anchor) {
                         let behind = r.behind(anchor.len());
                         let (before, behind) = match disguise {
                             Disguise::Reversed => (behind, opening::ANY),
-                            Disguise::Rotated => (opening::ANY, rotated(&behind)),
+                            _ => (opening::ANY, disguised_set(&behind, disguise)),
                         };
                         words.push((Word { text, exact: r.exact(), behind, before }, Target { rule, disguise: Some(disguise) }));
                     }
@@ -171,7 +171,7 @@ impl Matcher {
         let mut found = Found::default();
         // Where each detector may next begin: what one match covers is not searched again.
         let mut next: Vec<(usize, usize)> = Vec::new();
-        let twice = matches!(view.layer, Some("rot13" | "reversed" | "reversed-base64"));
+        let twice = matches!(view.layer, Some("rot13" | "rot47" | "atbash" | "reversed" | "reversed-base64"));
         let mut words = Vec::new();
         let bytes = if view.quiet { &[] } else { view.bytes };
         let later = middles(later);
@@ -296,8 +296,8 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
     }
     let plain = disguise.apply(&view.bytes[window.clone()]);
     let (hit, clipped) = match disguise {
-        Disguise::Rotated => (at.start - window.start..at.end - window.start, window.start > 0),
         Disguise::Reversed => (window.end - at.end..window.end - at.start, window.end < view.bytes.len()),
+        _ => (at.start - window.start..at.end - window.start, window.start > 0),
     };
     let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, open: None, quiet: false };
     if rule.may_begin(&inner, &hit) && rule.confirm(&inner, &hit, 0).is_some_and(|(_, hit)| hit.is_some()) {
@@ -306,10 +306,10 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
     true
 }
 
-/// The bytes of a set, each thirteen places on.
-fn rotated(set: &Set) -> Set {
+/// The bytes of a set, each in a disguise.
+fn disguised_set(set: &Set, disguise: Disguise) -> Set {
     let mut out = [0; 4];
-    for byte in (0..=u8::MAX).filter(|b| opening::has(set, *b)).map(crate::layers::disguise::rotated) {
+    for byte in (0..=u8::MAX).filter(|b| opening::has(set, *b)).map(|b| disguise.byte(b)) {
         out[usize::from(byte >> 6)] |= 1 << (byte & 63);
     }
     out

@@ -238,6 +238,15 @@ const CASES: &[Case] = &[
             }
         })
     }),
+    ("rot47", |t| t.bytes().map(|b| if (33..127).contains(&b) { (b - 33 + 47) % 94 + 33 } else { b }).collect()),
+    ("atbash", |t| {
+        let mirrored = |b: u8| match b {
+            b'a'..=b'z' => 219 - b,
+            b'A'..=b'Z' => 155 - b,
+            b => b,
+        };
+        t.bytes().map(mirrored).collect()
+    }),
     ("joined", |t| chunks(t, 6).iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(" + ").into_bytes()),
     ("joined", |t| format!("[{}]", chunks(t, 1).iter().map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(",")).into_bytes()),
     ("joined", |t| chunks(t, 7).iter().enumerate().map(|(i, c)| format!("p{i} = '{c}'\n")).collect::<String>().into_bytes()),

@@ -1,4 +1,4 @@
-//! Text that is written backwards or rotated by thirteen: where the words that detectors look for stand in that form.
+//! Text that is written backwards, rotated by thirteen or 47, or in the alphabet backwards: where the words that detectors look for stand in that form.
 
 use std::ops::{ControlFlow, Range};
 
@@ -12,13 +12,22 @@ pub(crate) enum Disguise {
     Reversed,
     /// Each letter thirteen places on.
     Rotated,
+    /// Each printable character 47 places on (ROT47).
+    Turned,
+    /// The alphabet backwards (Atbash).
+    Mirrored,
 }
+
+/// All of them.
+pub(crate) const ALL: [Disguise; 4] = [Disguise::Reversed, Disguise::Rotated, Disguise::Turned, Disguise::Mirrored];
 
 impl Disguise {
     fn layer(self) -> LayerId {
         match self {
             Disguise::Reversed => "reversed",
             Disguise::Rotated => "rot13",
+            Disguise::Turned => "rot47",
+            Disguise::Mirrored => "atbash",
         }
     }
 
@@ -26,24 +35,27 @@ impl Disguise {
     pub(crate) fn apply(self, word: &[u8]) -> Vec<u8> {
         match self {
             Disguise::Reversed => word.iter().rev().copied().collect(),
-            Disguise::Rotated => word.iter().copied().map(rotated).collect(),
+            _ => word.iter().map(|b| self.byte(*b)).collect(),
         }
     }
-}
 
-/// A letter thirteen places on.
-pub(crate) fn rotated(byte: u8) -> u8 {
-    match byte {
-        b'a'..=b'z' => (byte - b'a' + 13) % 26 + b'a',
-        b'A'..=b'Z' => (byte - b'A' + 13) % 26 + b'A',
-        other => other,
+    /// What a byte is in this form. All forms are their own opposite.
+    pub(crate) fn byte(self, byte: u8) -> u8 {
+        match (self, byte) {
+            (Disguise::Rotated, b'a'..=b'z') => (byte - b'a' + 13) % 26 + b'a',
+            (Disguise::Rotated, b'A'..=b'Z') => (byte - b'A' + 13) % 26 + b'A',
+            (Disguise::Turned, b'!'..=b'~') => (byte - b'!' + 47) % 94 + b'!',
+            (Disguise::Mirrored, b'a'..=b'z') => b'z' - (byte - b'a'),
+            (Disguise::Mirrored, b'A'..=b'Z') => b'Z' - (byte - b'A'),
+            (_, other) => other,
+        }
     }
 }
 
 /// Hands on the stretches of `found`, which overlap here and there, in plain.
 pub(super) fn peel(sink: &mut Sink<'_, '_>, found: &[(Range<usize>, Disguise)]) -> Flow {
     let bytes = sink.bytes();
-    for disguise in [Disguise::Reversed, Disguise::Rotated] {
+    for disguise in ALL {
         for range in merged(found.iter().filter(|(_, d)| *d == disguise).map(|(range, _)| range.clone())) {
             let part = bytes.get(range.clone()).unwrap_or_default();
             lines(sink, disguise, part, range.start)?;

@@ -16,7 +16,7 @@ use super::opening::{Opening, Set};
 use super::{assigned, boundary, checks};
 use crate::CompileError;
 use crate::layers::View;
-use crate::layers::disguise::{Disguise, rotated};
+use crate::layers::disguise::Disguise;
 
 /// No pattern looks further than this around its anchor.
 const MAX_REACH: usize = 64 << 10;
@@ -213,7 +213,7 @@ impl Rule {
         !self.prefix
             || match disguise {
                 Disguise::Reversed => self.opening.allows(bytes[..at.end].iter().rev().copied()),
-                Disguise::Rotated => self.opening.allows(bytes[at.start..].iter().copied().map(rotated)),
+                _ => self.opening.allows(bytes[at.start..].iter().map(|b| disguise.byte(*b))),
             }
     }
 
