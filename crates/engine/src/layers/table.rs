@@ -148,7 +148,8 @@ mod tests {
     /// Cells that are handed on, with their names.
     fn cells(text: &str) -> Vec<(String, String)> {
         let limits = Limits::default();
-        let mut budget = Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: 1 << 20, earned: 0, cuts: Vec::new(), gap: None };
+        let mut budget =
+            Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: 1 << 20, earned: 0, cuts: Vec::new(), gap: None };
         let view = View { bytes: text.as_bytes(), kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
         let mut out = Vec::new();
         let mut emit = |peeled: Peeled<'_>, _: &mut Budget| {

@@ -34,7 +34,8 @@ impl Oracle {
     pub fn differences(&self, bytes: &[u8]) -> Vec<String> {
         let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
         let limits = Limits::default();
-        let mut budget = Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: u64::MAX, earned: 0, cuts: Vec::new(), gap: None };
+        let mut budget =
+            Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: u64::MAX, earned: 0, cuts: Vec::new(), gap: None };
         let found = self.matcher.find(&view, &[], &mut budget).matches;
         let naive: Vec<Match> = (0..self.matcher.rules.len()).flat_map(|rule| self.naive(rule, &view)).collect();
         let wanted = self.matcher.best(naive);
