@@ -20,7 +20,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     if !(MIN..=MAX).contains(&bytes.len())
         || !sink.census.any(census::CONTROL | census::HIGH)
-        || matches!(sink.view.layer, Some("xor" | "ebcdic"))
+        || !whole(sink)
     {
         return ControlFlow::Continue(());
     }
@@ -29,6 +29,27 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return sink.unclaimed(text, 0..bytes.len(), "ebcdic");
     }
     if one_half(bytes) && !mostly_text(bytes) { xor(sink) } else { ControlFlow::Continue(()) }
+}
+
+/// Whether the bytes are a location's own or what an encoding of whole bytes gave: others are pieces of text.
+fn whole(sink: &Sink<'_, '_>) -> bool {
+    const GIVES_BYTES: [&str; 14] = [
+        "base64",
+        "reversed-base64",
+        "hex",
+        "hex-dump",
+        "base32",
+        "base36",
+        "base58",
+        "base62",
+        "base85",
+        "uuencode",
+        "decimal",
+        "octal",
+        "binary",
+        "multipart",
+    ];
+    sink.view.layer.is_none_or(|layer| GIVES_BYTES.contains(&layer))
 }
 
 /// Whether all bytes have the same highest bit: ASCII has, under whatever key, and hardly anything else has.

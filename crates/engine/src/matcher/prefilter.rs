@@ -135,7 +135,9 @@ impl<T: Ord> Prefilter<T> {
     pub(crate) fn each_but(&self, bytes: &[u8], parts: &[Range<usize>], mut visit: impl FnMut(Range<usize>, &T) -> bool) -> bool {
         let mut hits: Vec<(usize, u32)> = Vec::new();
         let mut from = 0;
-        let ends = parts.iter().map(|p| (p.start, p.end)).chain([(bytes.len(), bytes.len())]);
+        // What two stretches of text could both find is not left out.
+        let long = parts.iter().filter(|p| p.len() > 4 * (self.longest + 4));
+        let ends = long.map(|p| (p.start, p.end)).chain([(bytes.len(), bytes.len())]);
         for (end, next) in ends {
             // A word that begins before the end may have its gram behind it.
             let stop = (end + self.longest).min(bytes.len());
