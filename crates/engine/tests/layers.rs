@@ -286,7 +286,6 @@ const CASES: &[Case] = &[
     ("columns", |t| listed(t, |b| format!("U+{b:04X}"), " ")),
     ("columns", |t| t.chars().flat_map(|c| u32::from(c).to_le_bytes()).collect()),
     ("columns", |t| t.chars().flat_map(|c| u32::from(c).to_be_bytes()).collect()),
-    ("joined", |t| chunks(t, 20).join("\r\n").into_bytes()),
     ("binary", |t| t.bytes().flat_map(|b| (0..8).rev().map(move |i| if b >> i & 1 == 1 { b'L' } else { b'l' })).collect()),
     ("binary", |t| {
         t.bytes()

@@ -6,13 +6,13 @@ use super::census;
 use super::sink::{Flow, Sink};
 
 /// Less is no text, and its key cannot be told.
-const MIN: usize = 20;
+const MIN: usize = 24;
 /// More is not looked at: what is larger is data of some format.
 const MAX: usize = 256 << 10;
 /// Text has so many different bytes, a fill has not.
 const MIN_VARIETY: usize = 8;
 /// So many keys are tried, the likeliest first; longer text tells its key better.
-const MAX_KEYS: usize = 24;
+const MAX_KEYS: usize = 12;
 const SHORT: usize = 2048;
 
 /// Text under a key of one byte, and text of another character set.
@@ -77,24 +77,30 @@ fn keys(bytes: &[u8]) -> Vec<(u64, u8)> {
     for byte in bytes {
         counts[usize::from(*byte)] += 1;
     }
-    let high = bytes.first().map_or(0, |b| b & 0x80);
-    let mut keys: Vec<(u64, u8)> = Vec::new();
     // A format with fill between its fields has the same highest bit everywhere, too.
     let fill = counts.iter().any(|c| *c as usize * 3 > bytes.len());
-    if fill || counts.iter().filter(|c| **c > 0).count() < MIN_VARIETY {
-        return keys;
+    let mut seen: Vec<(u8, u32)> = (0..=u8::MAX).zip(counts).filter(|(_, count)| *count > 0).collect();
+    if fill || seen.len() < MIN_VARIETY {
+        return Vec::new();
     }
-    for key in (0..0x80).map(|k| k | high).filter(|k| *k != 0) {
-        let (mut good, mut score) = (0_u32, 0_u64);
-        for (byte, count) in (0..=u8::MAX).zip(counts) {
-            let plain = byte ^ key;
-            good += if printable(plain) { count } else { 0 };
-            score += u64::from(count) * weight(plain);
+    // The most frequent first: a wrong key shows at once.
+    seen.sort_unstable_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let high = bytes.first().map_or(0, |b| b & 0x80);
+    // Nine of ten characters of text are letters, digits, blanks and the usual marks.
+    let most_bad = bytes.len() as u64 / 10;
+    let score = |key: u8| {
+        let (mut bad, mut score) = (0, 0);
+        for (byte, count) in &seen {
+            let weight = WEIGHTS[usize::from(byte ^ key)];
+            bad += if weight < PLAIN { u64::from(*count) } else { 0 };
+            score += u64::from(*count) * weight;
+            if bad > most_bad {
+                return None;
+            }
         }
-        if u64::from(good) * 50 >= bytes.len() as u64 * 49 {
-            keys.push((score, key));
-        }
-    }
+        Some((score, key))
+    };
+    let mut keys: Vec<(u64, u8)> = (0..0x80).map(|k| k | high).filter(|k| *k != 0).filter_map(score).collect();
     keys.sort_unstable_by(|a, b| b.cmp(a));
     keys
 }
@@ -102,7 +108,7 @@ fn keys(bytes: &[u8]) -> Vec<(u64, u8)> {
 /// Hands on what the likeliest keys give.
 fn xor(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    let most = if bytes.len() <= SHORT { MAX_KEYS } else { MAX_KEYS / 8 };
+    let most = if bytes.len() <= SHORT { MAX_KEYS } else { MAX_KEYS / 4 };
     for (_, key) in keys(bytes).into_iter().take(most) {
         let plain = bytes.iter().map(|b| b ^ key).collect();
         sink.unclaimed(plain, 0..bytes.len(), "xor")?;
@@ -110,17 +116,26 @@ fn xor(sink: &mut Sink<'_, '_>) -> Flow {
     ControlFlow::Continue(())
 }
 
-/// How much a character speaks for text: letters, blanks and digits, the frequent ones more.
-fn weight(byte: u8) -> u64 {
-    match byte {
-        b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 8,
-        b'a'..=b'z' => 6,
-        b'0'..=b'9' | b'A'..=b'Z' => 5,
-        b'_' | b'-' | b'=' | b':' | b'/' | b'.' | b'\n' => 4,
-        b if printable(b) => 1,
-        _ => 0,
+/// What speaks for text at least so much is usual in it.
+const PLAIN: u64 = 4;
+
+/// How much each character speaks for text: letters, blanks and digits, the frequent ones more.
+static WEIGHTS: [u64; 256] = {
+    let mut weights = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        weights[i] = match i as u8 {
+            b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 8,
+            b'a'..=b'z' => 6,
+            b'0'..=b'9' | b'A'..=b'Z' => 5,
+            b'_' | b'-' | b'=' | b':' | b'/' | b'.' | b'+' | b'"' | b'\n' => 4,
+            0x20..0x7f | b'\r' | b'\t' => 1,
+            _ => 0,
+        };
+        i += 1;
     }
-}
+    weights
+};
 
 /// Whether bytes are text in EBCDIC, and none in ASCII.
 pub(super) fn ebcdic(bytes: &[u8]) -> bool {

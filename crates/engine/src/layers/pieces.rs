@@ -69,7 +69,11 @@ fn join(sink: &mut Sink<'_, '_>, mut pieces: Vec<Range<usize>>, escaped: Escaped
     let length = pieces.iter().map(Range::len).sum::<usize>();
     let bytes = sink.bytes();
     let first = pieces.first().and_then(|p| bytes.get(p.clone()));
-    if pieces.len() < 2 || length < MIN_JOINED || pieces.iter().all(|p| bytes.get(p.clone()) == first) || !by_chance(bytes, &pieces) {
+    if pieces.len() < 2
+        || length < MIN_JOINED
+        || pieces.iter().all(|p| bytes.get(p.clone()) == first)
+        || !by_chance(pieces.iter().flat_map(|p| bytes.get(p.clone()).unwrap_or_default()))
+    {
         return ControlFlow::Continue(());
     }
     let row = pieces.first().map_or(0, |p| p.start)..pieces.last().map_or(0, |p| p.end);
@@ -95,11 +99,11 @@ fn one_text(sink: &mut Sink<'_, '_>, pieces: &[Range<usize>], row: &Range<usize>
     sink.mapped(joined, origins, "joined")
 }
 
-/// Whether somewhere in the pieces stands what looks made by chance, as every secret and every encoding does: characters of other kinds follow
+/// Whether somewhere in a text stands what looks made by chance, as every secret and every encoding does: characters of other kinds follow
 /// each other as they do not in words.
-fn by_chance(bytes: &[u8], pieces: &[Range<usize>]) -> bool {
+pub(super) fn by_chance<'b>(mut bytes: impl Iterator<Item = &'b u8>) -> bool {
     let (mut kind, mut changes) = (0, 0_u32);
-    pieces.iter().flat_map(|p| bytes.get(p.clone()).unwrap_or_default()).any(|byte| {
+    bytes.any(|byte| {
         let this = KINDS[usize::from(*byte)];
         // Words are judged each by itself, and marks are not judged.
         changes = if this == BLANK { 0 } else { changes << 1 | u32::from(this != kind && this != MARK) };

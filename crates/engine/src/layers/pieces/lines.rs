@@ -62,7 +62,8 @@ struct Wrapped(Vec<Range<usize>>);
 impl Wrapped {
     fn next(&mut self, sink: &mut Sink<'_, '_>, line: &Range<usize>) -> Flow {
         let length = self.0.last().map_or(0, Range::len);
-        let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len());
+        let text = sink.bytes().get(line.clone()).unwrap_or_default();
+        let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len()) && !text.contains(&b' ');
         if whole && line.len() == length {
             self.0.push(line.clone());
             return ControlFlow::Continue(());
