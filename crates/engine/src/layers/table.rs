@@ -148,8 +148,9 @@ mod tests {
     /// Cells that are handed on, with their names.
     fn cells(text: &str) -> Vec<(String, String)> {
         let limits = Limits::default();
-        let mut budget = Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: 1 << 20, gap: None };
-        let view = View { bytes: text.as_bytes(), kind: None, layer: None, field: None, clipped: false, quiet: false };
+        let mut budget =
+            Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: 1 << 20, earned: 0, cuts: Vec::new(), gap: None };
+        let view = View { bytes: text.as_bytes(), kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
         let mut out = Vec::new();
         let mut emit = |peeled: Peeled<'_>, _: &mut Budget| {
             if peeled.layer == "cell" {
@@ -157,7 +158,7 @@ mod tests {
             }
             ControlFlow::Continue(())
         };
-        let _ = peel(&view, &[], &mut budget, &mut emit);
+        let _ = peel(&view, &[], &[], &mut budget, &mut emit);
         out
     }
 

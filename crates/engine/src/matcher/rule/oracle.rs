@@ -32,10 +32,11 @@ impl Oracle {
 
     /// What one of the two ways finds and the other does not: detectors and places, no content.
     pub fn differences(&self, bytes: &[u8]) -> Vec<String> {
-        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, quiet: false };
+        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
         let limits = Limits::default();
-        let mut budget = Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: u64::MAX, gap: None };
-        let found = self.matcher.find(&view, &mut budget).matches;
+        let mut budget =
+            Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: u64::MAX, earned: 0, cuts: Vec::new(), gap: None };
+        let found = self.matcher.find(&view, &[], &mut budget).matches;
         let naive: Vec<Match> = (0..self.matcher.rules.len()).flat_map(|rule| self.naive(rule, &view)).collect();
         let wanted = self.matcher.best(naive);
         let same = |a: &Match, b: &Match| a.rule == b.rule && a.secret == b.secret && a.span == b.span && a.confidence == b.confidence;
