@@ -45,9 +45,8 @@ pub(super) fn value(bytes: &[u8], name: &Range<usize>, in_path: bool) -> Option<
         None => beside::sign(bytes, &(name.start..end))?,
     };
     // The result of a test, and no name of an environment.
-    let tested =
-        bytes.get(name.clone()).and_then(|n| n.strip_suffix(b"PASS")).is_some_and(|n| !matches!(n.last(), Some(b'_' | b'-' | b'.')));
-    if tested && bytes.get(end) == Some(&b':') {
+    let tested = bytes.get(name.clone()).and_then(|n| n.strip_suffix(b"PASS")).is_some_and(|n| !matches!(n.last(), Some(b'_' | b'-')));
+    if tested && matches!(bytes.get(end), Some(b':' | b' ' | b'\t')) {
         return None;
     }
     // A resource's name: `arn:aws:secretsmanager:eu:1:secret:name`.
