@@ -18,10 +18,7 @@ const SHORT: usize = 2048;
 /// Text under a key of one byte, and text of another character set.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    if !(MIN..=MAX).contains(&bytes.len())
-        || !sink.census.any(census::CONTROL | census::HIGH)
-        || !whole(sink)
-    {
+    if !(MIN..=MAX).contains(&bytes.len()) || !sink.census.any(census::CONTROL | census::HIGH) || !whole(sink) {
         return ControlFlow::Continue(());
     }
     if ebcdic(bytes) {

@@ -77,7 +77,7 @@ impl Rule {
         let mut captures = self.regex.create_captures();
         self.regex.search_captures(&input, &mut captures);
         let whole = captures.get_match()?.range();
-        self.judge(view, &captures, &whole).map(|hit| (whole, hit))
+        self.judge(view, &captures, &whole).map(|hit| (whole.clone(), hit)).or_else(|| self.counted(view, &whole))
     }
 
     /// What a word announces that begins right here: one of a name, or of the context.
