@@ -312,6 +312,7 @@ ENCRYPTED = {
     "age": lambda: b"age-encryption.org/v1\n-> X25519 " + base64.b64encode(b"k" * 32) + b"\n" + bytes(range(64)),
     "age, armoured": lambda: b"-----BEGIN AGE ENCRYPTED FILE-----\n" + base64.encodebytes(b"age-encryption.org/v1\n-> X25519 " + bytes(64)) + b"-----END AGE ENCRYPTED FILE-----\n",
     "PDF, encrypted": lambda: folder("qpdf", "--warning-exit-0", "--encrypt", "x", "x", "256", "--", "i.pdf", "o.pdf", out="o.pdf", files={"i.pdf": pdf((b"", page()))}),
+    "Office document, encrypted": lambda: b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504) + "EncryptedPackage".encode("utf-16-le") + bytes(64),
     "KeePass": lambda: struct.pack("<II", 0x9AA2D903, 0xB54BFB67) + bytes(range(64)),
 }
 UNDECODABLE = {

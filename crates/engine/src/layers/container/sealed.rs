@@ -34,7 +34,7 @@ pub(super) fn first(bytes: &[u8]) -> Option<Gap> {
     if PACKED.iter().any(|magic| bytes.starts_with(magic)) || lha(bytes) || arj(bytes) || bytes.get(7..14) == Some(b"**ACE**") {
         return Some(Gap::Undecodable);
     }
-    (openpgp(bytes) || enveloped(bytes) || key_store(bytes)).then_some(Gap::Encrypted)
+    (office(bytes) || openpgp(bytes) || enveloped(bytes) || key_store(bytes)).then_some(Gap::Encrypted)
 }
 
 /// The header checksum, and whether headers are encrypted (RAR 4 technical note: CRC16, type, flags, size).
@@ -131,6 +131,12 @@ fn enveloped(bytes: &[u8]) -> bool {
     const CMS: &[u8] = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07";
     let cms = content.starts_with(CMS) && matches!(content.get(CMS.len()), Some(3 | 6));
     cms || (content.starts_with(&[2, 1, 3, 0x30]) && memchr::memmem::find(content.get(..64).unwrap_or(content), CMS).is_some())
+}
+
+/// A compound file with the stream that an encrypted Office document is in (MS-OFFCRYPTO section 2.3.4.4).
+fn office(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+        && memchr::memmem::find(bytes, b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0").is_some()
 }
 
 /// A Java key store that begins with a private key rather than a certificate.
