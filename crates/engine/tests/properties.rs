@@ -201,3 +201,9 @@ fn nothing_that_is_shown_holds_the_secret() {
     let shown = format!("{report:?} {stream:?} {:?}", FingerprintKey([7; 32]));
     assert!(!report.findings.is_empty() && !shown.contains(&token[4..20]));
 }
+
+#[test]
+fn heads_of_lines_whose_numbers_differ_in_length_do_no_harm() {
+    let report = usual().scan(&body(), b"000@0\n1#@!");
+    assert!(report.findings.is_empty());
+}

@@ -129,7 +129,7 @@ fn head(a: &[u8], b: &[u8]) -> Option<(usize, usize)> {
         let same = a.get(i..)?.iter().zip(b.get(j..)?).take_while(|(p, q)| p == q).count();
         (i, j) = (i + same, j + same);
         // The number in which they differ begins where it may be the same still.
-        let digits = a.get(..i)?.iter().rev().take_while(|b| b.is_ascii_digit()).count();
+        let digits = a.get(..i)?.iter().rev().take(j).take_while(|b| b.is_ascii_digit()).count();
         match (count(a, i - digits), count(b, j - digits)) {
             // Not past the same number twice.
             (Some((n, x)), Some((m, y))) if x.checked_add(1) == Some(y) && (n > digits || m > digits) => {
