@@ -14,5 +14,5 @@ pub mod documented;
 mod parse;
 mod template;
 
-pub use detector::{Boundary, Check, Confidence, Context, Detector, Form, Home, Place};
+pub use detector::{Boundary, Check, Confidence, Context, Detector, Exception, Form, Home, Place, Target};
 pub use parse::{RuleError, RuleSet};

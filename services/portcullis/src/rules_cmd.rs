@@ -18,8 +18,8 @@ pub(crate) enum RulesCommand {
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
-        /// More detectors, laid over the built-in ones.
-        #[arg(long, value_name = "FILE")]
+        /// More detectors, laid over the built-in ones: a file, or a folder of `*.yaml`.
+        #[arg(long, value_name = "PATH")]
         rules: Vec<PathBuf>,
     },
     /// Print the catalogue as a document in Markdown: docs/detectors.md.
