@@ -261,6 +261,7 @@ fn detector(name: String) -> Detector {
         boundary: Boundary::None,
         context: None,
         checks: Vec::new(),
+        except: Vec::new(),
         home: Vec::new(),
         examples: Vec::new(),
         counter_examples: Vec::new(),

@@ -3,6 +3,7 @@
 mod assigned;
 mod boundary;
 mod checks;
+mod except;
 mod opening;
 mod prefilter;
 mod rule;
@@ -109,7 +110,8 @@ pub(crate) struct Matcher {
 impl Matcher {
     /// Compiles a rule set.
     pub(crate) fn compile(set: &RuleSet) -> Result<Matcher, CompileError> {
-        let rules = set.detectors().iter().map(|d| Rule::compile(Arc::new(d.clone()))).collect::<Result<Vec<_>, _>>()?;
+        let mut compiled = except::Compiled::default();
+        let rules = set.detectors().iter().map(|d| Rule::compile(d, &mut compiled)).collect::<Result<Vec<_>, _>>()?;
         let mut words = Vec::new();
         for (rule, r) in rules.iter().enumerate() {
             for anchor in r.anchors().map(str::as_bytes) {

@@ -15,7 +15,7 @@ pub(crate) fn rule_set() -> &'static RuleSet {
 fn load() -> Result<RuleSet, RuleError> {
     let mut all = RuleSet::default();
     for (name, source) in FILES {
-        all = all.join(RuleSet::from_yaml(name, source)?)?;
+        all = all.join(name, RuleSet::from_yaml(name, source)?)?;
     }
     Ok(all)
 }

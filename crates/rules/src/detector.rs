@@ -123,6 +123,43 @@ pub enum Form {
     Secret,
 }
 
+/// What the patterns of an exception are held against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Target {
+    /// The secret.
+    #[default]
+    Secret,
+    /// The whole match.
+    Match,
+    /// The line the match begins in, as far as it is near.
+    Line,
+}
+
+/// What a detector lets pass although it matches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// Patterns, in the same syntax as those of detectors; one of them must match somewhere in the target.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<String>,
+    /// What the patterns are held against.
+    #[serde(default, rename = "in", skip_serializing_if = "Target::is_default")]
+    pub target: Target,
+    /// Words of which one must stand in the secret, in whatever case.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
+    /// Whether a pattern and a word are needed, rather than one of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub both: bool,
+}
+
+impl Target {
+    fn is_default(&self) -> bool {
+        *self == Target::default()
+    }
+}
+
 /// One thing to look for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detector {
@@ -150,6 +187,8 @@ pub struct Detector {
     pub context: Option<Context>,
     /// Tests beyond the pattern; all must hold.
     pub checks: Vec<Check>,
+    /// What is let pass although it matches.
+    pub except: Vec<Exception>,
     /// Where the credential belongs; empty: nowhere in particular.
     pub home: Vec<Home>,
     /// Texts in which the detector must find exactly one secret (expanded from templates).

@@ -11,8 +11,10 @@ mod builtin;
 pub mod checksum;
 mod detector;
 pub mod documented;
+mod import;
 mod parse;
 mod template;
 
-pub use detector::{Boundary, Check, Confidence, Context, Detector, Form, Home, Place};
+pub use detector::{Boundary, Check, Confidence, Context, Detector, Exception, Form, Home, Place, Target};
+pub use import::{Imported, Note};
 pub use parse::{RuleError, RuleSet};

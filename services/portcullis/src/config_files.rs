@@ -20,17 +20,53 @@ pub(crate) fn policy(path: Option<&Path>) -> Result<Policy> {
     Ok(Policy::from_yaml(&path.display().to_string(), &source)?)
 }
 
-/// The built-in detectors with the files laid over them.
+/// The built-in detectors with files laid over them, in order; of a folder, its `*.yaml` and `*.yml` by name.
 ///
 /// # Errors
-/// When a file cannot be read or is no catalogue file.
+/// When a path cannot be read, a file is no catalogue file or disables what there is not, or a pattern does not compile.
 pub(crate) fn rules(paths: &[PathBuf]) -> Result<RuleSet> {
     let mut set = RuleSet::builtin().clone();
     for path in paths {
-        let source = fs::read_to_string(path).with_context(|| format!("cannot read the detectors {}", path.display()))?;
-        set = set.overlay(RuleSet::from_yaml(&path.display().to_string(), &source)?);
+        for file in rule_files(path).with_context(|| format!("cannot read the detectors {}", path.display()))? {
+            let set_of_file = rule_file(&file)?;
+            let unknown = set_of_file.disabled().find(|id| set.detectors().iter().all(|d| d.id != *id));
+            if let Some(id) = unknown {
+                bail!("{}: disable: there is no detector `{id}`", file.display());
+            }
+            set = set.overlay(set_of_file);
+        }
     }
     Ok(set)
+}
+
+/// A path itself, or what a folder holds of detectors.
+fn rule_files(path: &Path) -> Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = fs::read_dir(path)?.map(|e| Ok(e?.path())).collect::<Result<Vec<_>>>()?;
+    let ends = |p: &PathBuf| p.extension().is_some_and(|e| e == "yaml" || e == "yml");
+    let mut files: Vec<PathBuf> = entries.into_iter().filter(|p| ends(p) && p.is_file()).collect();
+    files.sort();
+    Ok(files)
+}
+
+/// One file, with every pattern tried.
+fn rule_file(path: &Path) -> Result<RuleSet> {
+    let source = fs::read_to_string(path).with_context(|| format!("cannot read the detectors {}", path.display()))?;
+    let set = RuleSet::from_yaml(&path.display().to_string(), &source)?;
+    if let Err(error) = Engine::compile(&set, Limits::default(), FingerprintKey([0; 32])) {
+        // The engine knows the id only.
+        let names = |line: &str| line.split_once("id:").is_some_and(|(_, id)| id.trim().trim_matches(['\'', '"']) == error.id);
+        let line = source.lines().position(names).map_or_else(String::new, |at| format!(" line {}:", at + 1));
+        bail!("{}:{line} {error}", path.display());
+    }
+    Ok(set)
+}
+
+/// What to watch for a path of detectors: a folder's own entries tell of its files.
+pub(crate) fn watched(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join("*") } else { path.to_owned() }
 }
 
 /// The engine for a policy's limits.

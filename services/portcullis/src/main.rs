@@ -10,6 +10,7 @@ mod replay;
 mod roles;
 mod rules_cmd;
 mod rules_docs;
+mod rules_import;
 mod scan;
 mod signals;
 mod up;

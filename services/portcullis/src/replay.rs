@@ -27,8 +27,8 @@ pub(crate) struct ReplayArgs {
     /// The policy file [default: the built-in policy `default`].
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// More detectors, laid over the built-in ones; may be given several times.
-    #[arg(long, value_name = "FILE")]
+    /// More detectors, laid over the built-in ones: a file, or a folder of `*.yaml`; may be given several times.
+    #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
     /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
     /// mounts them; may be given several times.

@@ -28,8 +28,8 @@ pub(crate) struct ScannerArgs {
     /// The policy file, read again when it changes [default: the built-in policy `default`].
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// More detectors, laid over the built-in ones and read again when they change; may be given several times.
-    #[arg(long, value_name = "FILE")]
+    /// More detectors, laid over the built-in ones: a file, or a folder of `*.yaml`; read again when they change; may be given several times.
+    #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
     /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
     /// mounts them; read again when they change; may be given several times.
@@ -85,7 +85,8 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
         let shutdown = telemetry::signal().context("cannot listen to signals")?;
         let key = args.fingerprint_key.as_deref().map_or_else(config_files::random_key, config_files::fingerprint_key)?;
         let registry = known_files::Registry::new(&args.known)?;
-        let watch = args.policy.iter().chain(&args.rules).cloned().chain(registry.watched()).collect();
+        let rules = args.rules.iter().map(|path| config_files::watched(path));
+        let watch = args.policy.iter().cloned().chain(rules).chain(registry.watched()).collect();
         let (policy, rules, private) = (args.policy, args.rules, args.allow_private);
         let load = Load::new(move || {
             let policy =

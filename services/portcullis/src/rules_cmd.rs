@@ -8,7 +8,7 @@ use engine::{Confidence, Engine, Kind, Limits, Media};
 use serde_json::json;
 
 use crate::cli::exit;
-use crate::{config_files, out, rules_docs};
+use crate::{config_files, out, rules_docs, rules_import};
 
 /// What `rules` can be told.
 #[derive(Debug, Subcommand)]
@@ -18,12 +18,22 @@ pub(crate) enum RulesCommand {
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
-        /// More detectors, laid over the built-in ones.
-        #[arg(long, value_name = "FILE")]
+        /// More detectors, laid over the built-in ones: a file, or a folder of `*.yaml`.
+        #[arg(long, value_name = "PATH")]
         rules: Vec<PathBuf>,
     },
     /// Print the catalogue as a document in Markdown: docs/detectors.md.
     Docs,
+    /// Turn rules of gitleaks or betterleaks (TOML) into a detector file. What could not be carried over is said on standard error, rule by
+    /// rule, and the exit code is then 1.
+    Import {
+        /// The file of rules.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where to write [default: standard output].
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Check detector files: form, patterns, and each detector on its own examples through the real engine.
     Check {
         /// Files to check; none: the built-in catalogue.
@@ -40,6 +50,7 @@ pub(crate) fn run(command: RulesCommand) -> Result<u8> {
     match command {
         RulesCommand::List { json, rules } => list(&rules, json),
         RulesCommand::Docs => docs(),
+        RulesCommand::Import { file, output } => rules_import::run(&file, output.as_deref()),
         RulesCommand::Check { files } => check(&files),
     }
 }

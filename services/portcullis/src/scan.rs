@@ -40,8 +40,8 @@ pub(crate) struct ScanArgs {
     /// Report findings of at least this confidence (low, medium, high, certain).
     #[arg(long, value_name = "LEVEL", default_value = "medium", value_parser = confidence)]
     min_confidence: Confidence,
-    /// More detectors, laid over the built-in ones; may be given several times.
-    #[arg(long, value_name = "FILE")]
+    /// More detectors, laid over the built-in ones: a file, or a folder of `*.yaml`; may be given several times.
+    #[arg(long, value_name = "PATH")]
     rules: Vec<PathBuf>,
     /// Actual secrets to look for in any form: a file that holds one, an env file (KEY=VALUE), or a folder with one a file, as Kubernetes
     /// mounts them; may be given several times.

@@ -230,3 +230,36 @@ fn the_document_of_detectors_is_the_catalogue() {
     let written = std::fs::read_to_string(path).expect("docs/detectors.md");
     assert!(text == written, "docs/detectors.md is old: cargo run -p portcullis -- rules docs > docs/detectors.md");
 }
+
+#[test]
+fn imported_rules_are_found_and_what_is_lost_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let theirs = "[[rules]]\nid = 'acme-x'\nregex = 'acmex-([a-z0-9]{16})'\nkeywords = ['acmex-']\n[[rules]]\nid = 'files'\npath = 'key'\n";
+    let theirs = write(folder.path(), "theirs.toml", theirs);
+    let rules = folder.path().join("rules");
+    std::fs::create_dir(&rules).expect("a folder");
+    let (ours, laid) = (rules.join("ours.yaml").display().to_string(), rules.display().to_string());
+    let (code, _, err) = said(&run(&["rules", "import", &theirs, "--output", &ours], ""));
+    assert!(code == Some(1) && err.contains("files: left out: it has no regex"), "{err}");
+    let key = ["acmex", "-q7zr2mkvabc1x9w4"].concat();
+    let (code, out, err) = said(&run(&["scan", "--rules", &laid, "-"], &key));
+    assert!(code == Some(1) && out.contains("acme-x"), "{out} {err}");
+    write(&rules, "zz.yaml", "disable: [acme-x]");
+    let (_, out, err) = said(&run(&["scan", "--rules", &laid, "-"], &key));
+    assert!(!out.contains("acme-x"), "{out} {err}");
+    let bad = write(folder.path(), "bad.toml", "rules = 1");
+    assert_eq!(said(&run(&["rules", "import", &bad], "")).0, Some(2));
+}
+
+#[test]
+fn the_examples_of_the_document_of_rules_load_and_hold() {
+    let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/rules.md")).expect("docs/rules.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    let examples: Vec<&str> = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 2);
+    for (at, example) in examples.iter().enumerate() {
+        let path = write(folder.path(), &format!("{at}.yaml"), example);
+        let (code, out, err) = said(&run(&["rules", "check", &path], ""));
+        assert_eq!(code, Some(0), "{out} {err}");
+    }
+}

@@ -12,6 +12,7 @@ use regex_automata::util::captures::Captures;
 use regex_automata::{Anchored, Input, util::syntax};
 use rules::{Boundary, Confidence, Detector, Form};
 
+use super::except::{Compiled, Except};
 use super::opening::{Opening, Set};
 use super::{assigned, boundary, checks};
 use crate::CompileError;
@@ -45,6 +46,8 @@ pub(crate) struct Hit {
 pub(crate) struct Rule {
     pub(crate) detector: Arc<Detector>,
     regex: Regex,
+    /// What is let pass.
+    except: Vec<Arc<Except>>,
     /// The words of the context, in every style of names.
     keywords: Vec<String>,
     /// The group that is the secret.
@@ -94,8 +97,10 @@ fn opening(pattern: &str) -> Result<Opening, String> {
 }
 
 impl Rule {
-    pub(crate) fn compile(detector: Arc<Detector>) -> Result<Rule, CompileError> {
+    pub(super) fn compile<'r>(detector: &'r Detector, compiled: &mut Compiled<'r>) -> Result<Rule, CompileError> {
         let error = |message: String| CompileError { id: detector.id.clone(), message };
+        let except = compiled.all(&detector.except).map_err(error)?;
+        let detector = Arc::new(detector.clone());
         let regex = Regex::builder()
             .syntax(syntax::Config::new().unicode(false).utf8(false))
             .configure(Regex::config().utf8_empty(false).nfa_size_limit(Some(SIZE_LIMIT)).onepass_size_limit(Some(1 << 20)))
@@ -127,6 +132,7 @@ impl Rule {
         Ok(Rule {
             detector,
             regex,
+            except,
             keywords,
             secret,
             span,
@@ -328,15 +334,19 @@ impl Rule {
         if cut || chance || !((left && right) || waived) || secret.is_empty() || !self.in_context(view, whole.start) {
             return None;
         }
-        let passed = self.passed(secret);
+        let passed = self.passed(secret) && !self.excepted(view, whole, &range);
         let confidence = if left && right { self.detector.confidence } else { self.detector.confidence.min(Confidence::High) };
         passed.then_some(Hit { secret: range, span, confidence })
     }
 
     /// A secret that a name announces.
     fn plain(&self, view: &View<'_>, secret: Range<usize>) -> Option<Hit> {
-        let passed = self.passed(view.bytes.get(secret.clone())?);
+        let passed = self.passed(view.bytes.get(secret.clone())?) && !self.excepted(view, &secret, &secret);
         passed.then(|| Hit { span: secret.clone(), secret, confidence: self.detector.confidence })
+    }
+
+    fn excepted(&self, view: &View<'_>, whole: &Range<usize>, secret: &Range<usize>) -> bool {
+        self.except.iter().any(|e| e.holds(view.bytes, whole, secret))
     }
 
     /// The checks of the detector, and that not all the world knows the value.

@@ -40,6 +40,11 @@ fn every_pattern_compiles() {
 }
 
 #[test]
+fn every_detector_has_an_example() {
+    assert_eq!(failures(|d| if d.examples.is_empty() { vec!["none".to_owned()] } else { Vec::new() }), Vec::<String>::new());
+}
+
+#[test]
 fn every_example_is_matched() {
     let missed = failures(|d| match compile(d) {
         // The engine's tests look at what has no pattern.

@@ -1,19 +1,30 @@
 //! The form of a detector file, and its way into [`Detector`].
 
 use serde::Deserialize;
+use serde_saphyr::Spanned;
 
-use super::RuleError;
-use crate::{Boundary, Check, Confidence, Context, Detector, Form, Home, Place, template};
+use super::{Place as At, Problem};
+use crate::{Boundary, Check, Confidence, Context, Detector, Exception, Form, Home, Place, template};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {
+    #[serde(default)]
     provider: String,
+    #[serde(default)]
     name: String,
+    #[serde(default)]
     reference: String,
     #[serde(default)]
     home: Vec<FileHome>,
+    /// What all detectors of the file let pass.
+    #[serde(default)]
+    except: Vec<Exception>,
+    #[serde(default)]
     pub(super) detectors: Vec<FileDetector>,
+    /// Detectors of other files that are taken out.
+    #[serde(default)]
+    pub(super) disable: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize, Clone)]
@@ -27,7 +38,7 @@ struct FileHome {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FileDetector {
-    id: String,
+    id: Spanned<String>,
     /// Of files that hold several: whose it is.
     provider: Option<String>,
     name: Option<String>,
@@ -44,22 +55,27 @@ pub(super) struct FileDetector {
     context: Option<Context>,
     #[serde(default)]
     checks: Vec<Check>,
+    #[serde(default)]
+    except: Vec<Exception>,
     home: Option<Vec<FileHome>>,
+    #[serde(default)]
     examples: Vec<String>,
     #[serde(default)]
     counter_examples: Vec<String>,
 }
 
 impl File {
-    pub(super) fn into_detectors(self) -> Result<Vec<Detector>, RuleError> {
-        let File { provider, name, reference, home, detectors } = self;
+    /// The detectors with the places where they stand.
+    pub(super) fn into_detectors(self) -> Result<Vec<(At, Detector)>, Problem> {
+        let File { provider, name, reference, home, except, detectors, .. } = self;
         let one = |d: FileDetector| {
-            let invalid = |message: String| RuleError::Invalid { id: d.id.clone(), message };
+            let at = At::of(&d.id);
+            let invalid = |message: String| at.problem(&d.id.value, message);
             let homes = d.home.as_ref().unwrap_or(&home);
             let home = homes.iter().map(FileHome::parse).collect::<Result<_, _>>().map_err(invalid)?;
             let expand = |texts: &[String]| texts.iter().map(|t| template::expand(t)).collect::<Result<Vec<_>, _>>().map_err(invalid);
             let (examples, counter_examples) = (expand(&d.examples)?, expand(&d.counter_examples)?);
-            Ok(Detector {
+            let detector = Detector {
                 provider: d.provider.unwrap_or_else(|| provider.clone()),
                 name: d.name.unwrap_or_else(|| name.clone()),
                 reference: d.reference.unwrap_or_else(|| reference.clone()),
@@ -71,11 +87,13 @@ impl File {
                 boundary: d.boundary,
                 context: d.context,
                 checks: d.checks,
+                except: except.iter().cloned().chain(d.except).collect(),
                 home,
                 examples,
                 counter_examples,
-                id: d.id,
-            })
+                id: d.id.value,
+            };
+            Ok((at, detector))
         };
         detectors.into_iter().map(one).collect()
     }

@@ -30,7 +30,10 @@ fn contradictions_are_refused() {
     refused(("confidence: high", "confidence: high\n    form: password"), "no pattern");
     refused(("path]", "basement]"), "unknown place");
     refused(("{digits: 1}", "{checksum: nothing}"), "unknown checksum");
-    refused(("examples: ['acme_{alnumlower:20}']", "examples: []"), "example");
+    refused(("checks: [", "except: [{words: []}]\n    checks: ["), "lacks");
+    refused(("checks: [", "except: [{words: [x], both: true}]\n    checks: ["), "lacks");
+    refused(("checks: [", "except: [{patterns: ['']}]\n    checks: ["), "everywhere");
+    refused(("name: Acme\n", ""), "line 7: detector acme-key: neither the file nor the detector has a name");
     refused(("alnumlower", "runes"), "template");
     refused(("api.acme.example", "API.acme.example"), "host");
 }
@@ -50,6 +53,24 @@ fn an_id_stands_once() {
 #[test]
 fn an_oversize_file_is_refused() {
     assert!(RuleSet::from_yaml("x", &" ".repeat(MAX_FILE_BYTES + 1)).is_err());
+}
+
+#[test]
+fn a_file_may_disable_detectors_and_hold_nothing_else() {
+    let set = RuleSet::from_yaml("x", GOOD).expect("good");
+    let other = RuleSet::from_yaml("x", "disable: [acme-key, other]").expect("good");
+    assert_eq!(other.disabled().collect::<Vec<_>>(), ["acme-key", "other"]);
+    assert!(set.overlay(other).detectors().is_empty());
+}
+
+#[test]
+fn what_a_file_excepts_all_its_detectors_except() {
+    let source = GOOD
+        .replace("detectors:", "except: [{words: [test]}]\ndetectors:")
+        .replace("checks:", "except: [{patterns: ['^x'], in: line}]\n    checks:");
+    let set = RuleSet::from_yaml("x", &source).expect("good");
+    let targets: Vec<_> = set.detectors()[0].except.iter().map(|e| e.target).collect();
+    assert_eq!(targets, [crate::Target::Secret, crate::Target::Line]);
 }
 
 #[test]

@@ -1,15 +1,25 @@
 //! What a detector must hold beyond its form.
 
-use super::RuleError;
 use crate::{Check, Detector, Form, checksum};
 
 const MAX_PATTERN_BYTES: usize = 64 << 10;
 const MIN_ANCHOR_BYTES: usize = 3;
 const MAX_WITHIN: usize = 256;
 
-pub(super) fn detector(d: &Detector) -> Result<(), RuleError> {
-    let problem = id(d).or_else(|| pattern(d)).or_else(|| anchors(d)).or_else(|| context(d)).or_else(|| checks(d));
-    problem.map_or(Ok(()), |message| Err(RuleError::Invalid { id: d.id.clone(), message }))
+/// What is wrong with a detector, if anything.
+pub(super) fn detector(d: &Detector) -> Option<String> {
+    id(d)
+        .or_else(|| named(d))
+        .or_else(|| pattern(d))
+        .or_else(|| anchors(d))
+        .or_else(|| context(d))
+        .or_else(|| checks(d))
+        .or_else(|| except(d))
+}
+
+fn named(d: &Detector) -> Option<String> {
+    let missing = [("provider", &d.provider), ("name", &d.name), ("reference", &d.reference)].into_iter().find(|(_, text)| text.is_empty());
+    missing.map(|(what, _)| format!("neither the file nor the detector has a {what}"))
 }
 
 fn id(d: &Detector) -> Option<String> {
@@ -26,10 +36,23 @@ fn pattern(d: &Detector) -> Option<String> {
         }
         _ => {}
     }
-    if d.pattern.len() > MAX_PATTERN_BYTES {
-        return Some(format!("the pattern is longer than {MAX_PATTERN_BYTES} bytes"));
-    }
-    d.examples.is_empty().then(|| "at least one example is needed".to_owned())
+    (d.pattern.len() > MAX_PATTERN_BYTES).then(|| format!("the pattern is longer than {MAX_PATTERN_BYTES} bytes"))
+}
+
+fn except(d: &Detector) -> Option<String> {
+    d.except.iter().find_map(|e| {
+        let (patterns, words) = (e.patterns.is_empty(), e.words.is_empty());
+        if (patterns && words) || (e.both && (patterns || words)) {
+            return Some("an exception lacks patterns or words".to_owned());
+        }
+        let long = e.patterns.iter().map(String::len).sum::<usize>() + e.words.iter().map(String::len).sum::<usize>() > MAX_PATTERN_BYTES;
+        let empty = e.patterns.iter().chain(&e.words).any(String::is_empty);
+        match (long, empty) {
+            (true, _) => Some(format!("an exception is longer than {MAX_PATTERN_BYTES} bytes")),
+            (_, true) => Some("an exception holds an empty text, which is everywhere".to_owned()),
+            _ => None,
+        }
+    })
 }
 
 fn anchors(d: &Detector) -> Option<String> {
