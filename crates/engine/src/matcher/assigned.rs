@@ -19,6 +19,8 @@ use crate::layers::View;
 
 /// The longest name.
 const MAX_NAME: usize = 64;
+/// Names up to this long stand in noise by chance.
+const SHORT: usize = 4;
 /// A name and its value lie within so many bytes of its word: what a hit may cost.
 pub(super) const REACH: usize = 2304;
 
@@ -31,11 +33,23 @@ pub(super) fn behind() -> Set {
     set
 }
 
+/// Whether a short name is written as people write one: in one case, behind what may stand before a name. Noise has such words by chance.
+fn stands_alone(bytes: &[u8], name: &Range<usize>) -> bool {
+    let shown = bytes.get(name.clone()).unwrap_or_default();
+    let rest = shown.get(1..).unwrap_or_default();
+    let one_case = rest.iter().all(u8::is_ascii_lowercase) || shown.iter().all(|b| !b.is_ascii_lowercase());
+    let before = name.start.checked_sub(1).and_then(|i| bytes.get(i));
+    one_case && before.is_none_or(|b| b.is_ascii_whitespace() || b"\"'`<{([,;&?-+:>*|$@/%#n".contains(b))
+}
+
 /// The value announced by the name in which a word of the detector stands at `at`.
 pub(super) fn find(form: Form, view: &View<'_>, at: &Range<usize>) -> Option<Range<usize>> {
     let bytes = view.bytes;
     let name = whole_name(bytes, at)?;
     let shown = bytes.get(name.clone())?;
+    if name.len() <= SHORT && !stands_alone(bytes, &name) {
+        return None;
+    }
     let word = at.start - name.start..at.end - name.start;
     // What stands behind the name is the cheaper question, and mostly the answer.
     let in_path = matches!(view.kind, Some(kind) if kind.location == Location::Path);
