@@ -15,8 +15,8 @@ const MAX_PERIOD: usize = 32;
 /// Less repetitions are chance.
 const MIN_ROWS: usize = 6;
 /// So many marks are tried at one place, and so many distances for each.
-const MAX_MARKS: usize = 4;
-const MAX_TRIES: usize = 4;
+const MAX_MARKS: usize = 2;
+const MAX_TRIES: usize = 3;
 /// Longest separator of blanks and the usual marks.
 const MAX_USUAL: usize = 3;
 /// Shorter words are no values.

@@ -12,24 +12,23 @@ const XX: &[u8; 64] = b"+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqr
 /// Blocks of such lines.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    for xx in [false, true] {
-        let mut decoded = Vec::new();
-        let mut run: Option<Range<usize>> = None;
-        let mut at = 0;
-        while at < bytes.len() {
-            let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
-            let line = bytes.get(at..end).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if fits(line, xx) && decode(line, xx, &mut decoded) {
-                run = Some(run.map_or(at, |r| r.start)..at + line.len());
-            } else {
-                flush(sink, &mut decoded, run.take())?;
+    let mut blocks = [(false, Vec::new(), None), (true, Vec::new(), None)];
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
+        let line = bytes.get(at..end).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        for (xx, decoded, run) in &mut blocks {
+            if fits(line, *xx) && decode(line, *xx, decoded) {
+                let start = run.as_ref().map_or(at, |r: &Range<usize>| r.start);
+                *run = Some(start..at + line.len());
+            } else if run.is_some() {
+                flush(sink, decoded, run.take())?;
             }
-            at = end + 1;
         }
-        flush(sink, &mut decoded, run)?;
+        at = end + 1;
     }
-    ControlFlow::Continue(())
+    blocks.into_iter().try_for_each(|(_, mut decoded, run)| flush(sink, &mut decoded, run))
 }
 
 fn flush(sink: &mut Sink<'_, '_>, decoded: &mut Vec<u8>, run: Option<Range<usize>>) -> Flow {
@@ -51,6 +50,10 @@ fn value(byte: u8, xx: bool) -> Option<u8> {
 
 /// Whether a line is as long as its first character says: hardly any other is.
 fn fits(line: &[u8], xx: bool) -> bool {
+    // A first character stands for 63 at most.
+    if line.len() > 85 || line.len() % 4 != 1 {
+        return false;
+    }
     let length = line.first().and_then(|b| value(*b, xx)).map_or(0, usize::from);
     length > 0 && line.len() == 1 + length.div_ceil(3) * 4
 }
