@@ -7,6 +7,7 @@ mod alphabets;
 mod base64;
 mod bounds;
 mod census;
+mod chance;
 mod chars;
 mod cipher;
 pub(crate) mod coding;

@@ -9,6 +9,7 @@ use std::ops::{ControlFlow, Range};
 use simd::{Class, next_run};
 
 use super::census;
+use super::chance::by_chance;
 use super::container::worth;
 use super::sink::{Flow, Sink};
 
@@ -225,6 +226,9 @@ const MAX_BEGINS: usize = 4;
 fn solid(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
     static VALUES: std::sync::LazyLock<[u8; 256]> = std::sync::LazyLock::new(|| values(BASE91.iter().copied()));
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
+    if !by_chance(text.iter()) {
+        return ControlFlow::Continue(());
+    }
     let begins = text.iter().enumerate().filter(|(_, b)| matches!(b, b'=' | b':' | b'"')).map(|(i, _)| i + 1);
     for begin in std::iter::once(0).chain(begins.take(MAX_BEGINS)) {
         let part = text.get(begin..).unwrap_or_default();
@@ -250,8 +254,8 @@ fn eighty_five(part: &[u8]) -> (Vec<u8>, usize) {
     let (mut out, mut used) = (Vec::new(), 0);
     for group in part.chunks(5) {
         let digit = |b: &u8| (b'!'..=b'u').contains(b).then(|| u64::from(b - b'!'));
-        let full = group.iter().map(digit).chain(std::iter::repeat(Some(84))).take(5);
-        let Some(value) = full.collect::<Option<Vec<u64>>>().map(|d| d.iter().fold(0, |n, d| n * 85 + d)) else { break };
+        let mut full = group.iter().map(digit).chain(std::iter::repeat(Some(84))).take(5);
+        let Some(value) = full.try_fold(0, |n, d| Some(n * 85 + d?)) else { break };
         let Ok(value) = u32::try_from(value) else { break };
         let bytes = value.to_be_bytes();
         let bytes = bytes.get(..group.len() - 1).unwrap_or_default();

@@ -5,6 +5,7 @@ use std::ops::{ControlFlow, Range};
 use simd::{Class, next_run};
 
 use super::bounds;
+use super::chance;
 use super::container::{texty, worth, worth_a_view};
 use super::sink::{Flow, Sink};
 
@@ -47,6 +48,9 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     if matches!(kinds & !MARK, 0 | LOWER | UPPER) {
         let letters = kinds & MARK == 0 && encoded.len() >= MIN_LETTERS;
         return if letters { super::radix::alphanumeric(sink, &run) } else { ControlFlow::Continue(()) };
+    }
+    if kinds & (LOWER | UPPER) == LOWER | UPPER && !chance::encoded(encoded) {
+        return ControlFlow::Continue(());
     }
     cleaned(encoded, clean);
     // Nothing encodes to hex digits alone: that is hexadecimal, or a number.

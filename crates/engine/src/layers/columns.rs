@@ -119,7 +119,7 @@ fn strip(sink: &mut Sink<'_, '_>, rows: &Rows) -> ControlFlow<(), bool> {
         }
     }
     origins.end(range.end);
-    if simd::next_run(&text, 0, &WORD, MIN_WORD).is_none() || !super::pieces::by_chance(text.iter()) {
+    if simd::next_run(&text, 0, &WORD, MIN_WORD).is_none() || !super::chance::by_chance(text.iter()) {
         return ControlFlow::Continue(false);
     }
     sink.mapped(text, origins, "columns")?;

@@ -14,7 +14,9 @@ mod zip;
 pub(super) use bare::brotli_like;
 
 use std::ops::{ControlFlow, Range};
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use simd::{Class, count, next_run};
 
 use super::sink::{Flow, Sink};
@@ -44,12 +46,15 @@ fn attempt(coding: &str) -> u64 {
 /// A script before an archive that it extracts is at most this long.
 const SELF_EXTRACTING: usize = 64 << 10;
 
+/// What stands before each file in a ZIP archive.
+static ZIP_ENTRY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"PK\x03\x04"));
+
 /// A stream that decoded to this much is a stream, not garbage that looked like one.
 const REAL: usize = 512;
 
 /// Whether decoded bytes look like something: mostly printable, UTF-16 text, or a container's magic.
 pub(in crate::layers) fn worth(bytes: &[u8]) -> bool {
-    if packed(bytes) || memchr::memmem::find(bytes.get(..SELF_EXTRACTING).unwrap_or(bytes), b"PK\x03\x04").is_some() {
+    if packed(bytes) || ZIP_ENTRY.find(bytes.get(..SELF_EXTRACTING).unwrap_or(bytes)).is_some() {
         return true;
     }
     let sample = bytes.get(..4096).unwrap_or(bytes);

@@ -130,7 +130,7 @@ impl Line {
     /// Hands the line on if tags cut a word of it, and begins another.
     fn send(&mut self, sink: &mut Sink<'_, '_>) -> Flow {
         let mut line = std::mem::take(self);
-        if !line.joined {
+        if !line.joined || !super::chance::by_chance(line.bytes.iter()) {
             return ControlFlow::Continue(());
         }
         line.origins.end(line.origins.range().end);
@@ -155,6 +155,7 @@ fn tag(bytes: &[u8], open: usize) -> Option<(bool, usize)> {
         let end = memchr::memmem::find(rest, &[b"</", name, b">"].concat())?;
         return Some((true, open + end + name.len() + 3));
     }
-    let inline = INLINE.iter().any(|i| local.eq_ignore_ascii_case(i));
+    // One capital is a parameter of a type.
+    let inline = INLINE.iter().any(|i| local == *i || (local.len() > 1 && local.eq_ignore_ascii_case(i)));
     Some((inline, open + close + 1))
 }

@@ -42,6 +42,8 @@ fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
     simd::masks(bytes, &WORDS, &mut words);
     let mut found = Vec::new();
     let (mut first, mut last, mut count, mut before) = (0, 0, 0, 0);
+    // What stands before the last two: the same before all, or two in turns.
+    let mut marks = [0; 2];
     for (i, (digits, words)) in digits.iter().zip(&words).enumerate() {
         // Digits with no letter or digit before them.
         let mut begins = digits & !(words << 1 | before >> 63);
@@ -49,12 +51,16 @@ fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
         while begins != 0 {
             let at = 64 * i + begins.trailing_zeros() as usize;
             begins &= begins - 1;
-            if at - last > MAX_GAP + MAX_NUMBER {
+            let far = at - last > MAX_GAP + MAX_NUMBER;
+            let mark = at.checked_sub(1).and_then(|i| bytes.get(i)).map_or(b' ', |b| if b.is_ascii_whitespace() { b' ' } else { *b });
+            if far || (count > 2 && !marks.contains(&mark)) {
                 if count >= MIN_NUMBERS {
                     found.push(first..last + MAX_NUMBER);
                 }
-                (first, count) = (at, 0);
+                // What is before the first of all may be anything.
+                (first, count) = if far { (at, 0) } else { (last, 1) };
             }
+            marks = [mark, if count > 1 { marks[0] } else { mark }];
             (last, count) = (at, count + 1);
         }
     }

@@ -10,6 +10,7 @@ mod markup;
 
 use std::ops::{ControlFlow, Range};
 
+use super::chance::by_chance;
 use super::chars::Chars;
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
@@ -96,47 +97,12 @@ fn one_text(sink: &mut Sink<'_, '_>, pieces: &[Range<usize>], row: &Range<usize>
         joined.extend_from_slice(&part.bytes);
         sink.work(1, part.range().end)?;
     }
+    // Letters that were escaped may be words.
+    if !by_chance(joined.iter()) {
+        return ControlFlow::Continue(());
+    }
     sink.mapped(joined, origins, "joined")
 }
-
-/// Whether somewhere in a text stands what looks made by chance, as every secret and every encoding does: characters of other kinds follow
-/// each other as they do not in words.
-pub(super) fn by_chance<'b>(mut bytes: impl Iterator<Item = &'b u8>) -> bool {
-    let (mut kind, mut changes) = (0, 0_u32);
-    bytes.any(|byte| {
-        let this = KINDS[usize::from(*byte)];
-        // Words are judged each by itself, and marks are not judged.
-        changes = if this == BLANK { 0 } else { changes << 1 | u32::from(this != kind && this != MARK) };
-        kind = if this == MARK { kind } else { this };
-        (changes & CHANCE_WINDOW).count_ones() >= CHANCE_CHANGES
-    })
-}
-
-/// So many bytes are looked at together.
-const CHANCE_WINDOW: u32 = (1 << 12) - 1;
-/// So many of them are of another kind than the one before: about half as many as in hex digits or base64, twice as many as in names.
-const CHANCE_CHANGES: u32 = 5;
-
-const MARK: u8 = 0;
-const BLANK: u8 = 5;
-
-/// Marks, small letters, capitals, digits, what begins an escape, blanks.
-static KINDS: [u8; 256] = {
-    let mut kinds = [0; 256];
-    let mut i = 0;
-    while i < 256 {
-        kinds[i] = match i as u8 {
-            b'a'..=b'z' => 1,
-            b'A'..=b'Z' => 2,
-            b'0'..=b'9' => 3,
-            b'%' => 4,
-            0..=b' ' => BLANK,
-            _ => MARK,
-        };
-        i += 1;
-    }
-    kinds
-};
 
 /// Whether most pieces look made by chance, as those of a secret do: digits among letters, capitals behind small ones.
 fn random(bytes: &[u8], pieces: &[Range<usize>]) -> bool {

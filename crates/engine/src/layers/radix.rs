@@ -7,6 +7,7 @@ use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
 use memchr::memmem::Finder;
 use simd::{Class, count, next_run};
 
+use super::chance::by_chance;
 use super::container::worth;
 use super::sink::{Flow, Sink};
 use crate::LayerId;
@@ -195,7 +196,7 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
     // Words with punctuation have few marks; an encoding has one in four.
     let marks = text.len() - count(text, &ALPHANUMERIC);
-    if marks * 25 < text.len() || sink.claimed(&run) {
+    if marks * 25 < text.len() || !by_chance(text.iter()) || sink.claimed(&run) {
         return ControlFlow::Continue(());
     }
     // The marks after which a value begins are members too.
@@ -214,12 +215,12 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
     ControlFlow::Continue(())
 }
 
-/// Whether digits of base85 may decode to something that is worth a look: the first of each five says whether a byte is ASCII. At most 60 % of the
-/// groups begin otherwise (`worth`), or it is no text.
+/// Whether digits of base85 may decode to something that is worth a look: the first of each five says whether a byte is ASCII. Few groups
+/// begin otherwise, or it is no text; of digits by chance two in three do.
 fn promising(part: &[u8], members: &[u8; 256]) -> bool {
     let value = |b: &u8| members[usize::from(*b)];
     let good = part.chunks(5).filter(|group| group.first().is_some_and(|b| (10..=40).contains(&value(b)))).count();
-    good * 100 >= part.len().div_ceil(5) * 40 || head85(part, value).is_some_and(|head| super::container::packed(&head))
+    good * 100 >= part.len().div_ceil(5) * 60 || head85(part, value).is_some_and(|head| super::container::packed(&head))
 }
 
 /// The first bytes of what is long enough to be worth a look.

@@ -1,9 +1,10 @@
 //! Text with a separator after every so many bytes: `gh p_ 3k Aj`, `g.h.p._`, a value wrapped into short lines.
 
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use simd::{Class, next_run};
 
+use super::chance::by_chance;
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
 
@@ -87,6 +88,7 @@ fn rows(bytes: &[u8]) -> Vec<Row> {
     let mut repeats = Vec::new();
     simd::repeats(bytes, &mut repeats);
     marks.iter_mut().zip(&repeats).for_each(|(marks, repeats)| *marks &= !repeats);
+    marks.splice(0..0, [0; BEFORE]);
     let mut places = Vec::new();
     simd::best(|| in_step(&marks, &mut places));
     // One stride after the other: a row grows from left to right.
@@ -112,39 +114,52 @@ fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
     }
 }
 
-/// So many strides are looked at side by side: a vector of words.
-const LANES: usize = 4;
-/// The strides, in vectors; the last ones are more than a row may have.
-const STRIDES: [[u64; LANES]; 5] = [[2, 3, 4, 5], [6, 7, 8, 9], [10, 11, 12, 13], [14, 15, 16, 17], [18, 19, 20, 21]];
+/// The strides that are looked for, the longest of them a little more than a row may have.
+const STRIDES: RangeInclusive<u32> = 2..=21;
+/// So many words of marks are looked at for one stride before the next.
+const CHUNK: usize = 32;
+/// Words before those: the fifth mark in a row may stand so far back.
+const BEFORE: usize = 2;
 
 /// Where marks stand that have enough others one stride before each other, each with its stride: 64 places at a time. They may be of several
-/// kinds, which [`step`] tells.
+/// kinds, which [`step`] tells. The first [`BEFORE`] words stand for nothing.
 #[inline(always)]
 fn in_step(marks: &[u64], places: &mut Vec<(usize, usize)>) {
-    // Marks of the word before and of the one before that, and pairs of the word before.
-    let (mut one, mut older, mut two) = (0, 0, [[0; LANES]; STRIDES.len()]);
-    let back = |now: u64, before: u64, by: u64| now << by | before >> 1 >> (63 - by);
-    for (i, marks) in marks.iter().enumerate() {
-        for (strides, two) in STRIDES.iter().zip(&mut two) {
-            let mut found = [0; LANES];
-            for lane in 0..LANES {
-                let stride = strides[lane];
-                let pairs = marks & back(*marks, one, stride);
-                let fours = pairs & back(pairs, two[lane], 2 * stride);
-                // The fifth may stand one word farther back.
-                let near = u64::from(4 * stride >= 64).wrapping_sub(1);
-                let (now, before) = (marks & near | one & !near, one & near | older & !near);
-                found[lane] = fours & back(now, before, (4 * stride) & 63);
-                two[lane] = pairs;
+    let mut at = BEFORE;
+    while at < marks.len() {
+        let end = marks.len().min(at + CHUNK);
+        let chunk = marks.get(at - BEFORE..end).unwrap_or_default();
+        for stride in STRIDES {
+            // Marks with another before them, for one word more than is looked at.
+            let mut pairs = [0; CHUNK + 1];
+            let two = |one: u64, before: u64, by: u32| one << by | before >> (64 - by);
+            for (pair, words) in pairs.iter_mut().zip(chunk.windows(2)) {
+                *pair = words[1] & two(words[1], words[0], stride);
             }
-            for (found, stride) in found.iter_mut().zip(strides).filter(|(f, _)| **f != 0) {
-                while *found != 0 {
-                    places.push((64 * i + found.trailing_zeros() as usize, *stride as usize));
-                    *found &= *found - 1;
-                }
+            let mut found = [0; CHUNK];
+            let mut any = 0;
+            let (near, by) = (4 * stride < 64, 4 * stride % 64);
+            for ((found, pairs), words) in found.iter_mut().zip(pairs.windows(2)).zip(chunk.windows(3)) {
+                let (one, before) = if near { (words[2], words[1]) } else { (words[1], words[0]) };
+                *found = pairs[1] & two(pairs[1], pairs[0], 2 * stride) & (one << by | before >> 1 >> (63 - by));
+                any |= *found;
+            }
+            if any != 0 {
+                each_bit(&found, |bit| places.push((64 * (at - BEFORE) + bit, stride as usize)));
             }
         }
-        (older, one) = (one, *marks);
+        at = end;
+    }
+}
+
+#[inline(always)]
+fn each_bit(words: &[u64], mut each: impl FnMut(usize)) {
+    for (i, word) in words.iter().enumerate() {
+        let mut word = *word;
+        while word != 0 {
+            each(64 * i + word.trailing_zeros() as usize);
+            word &= word - 1;
+        }
     }
 }
 
@@ -189,7 +204,7 @@ fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     }
     origins.end(range.end);
     // Without its separators a value is one word.
-    if next_run(&text, 0, &WORD, MIN_WORD).is_none() {
+    if next_run(&text, 0, &WORD, MIN_WORD).is_none() || !by_chance(text.iter()) {
         return ControlFlow::Continue(());
     }
     sink.mapped(text, origins, "separated")

@@ -67,7 +67,7 @@ fn readable(text: &[u8]) -> bool {
 fn characters(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut at = 0;
-    while let Some(start) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| *b >= 0x80)).map(|i| at + i) {
+    while let Some(start) = bytes.get(at..).and_then(|rest| simd::find(rest, |b| b >= 0x80)).map(|i| at + i) {
         let high = bytes.get(start..).unwrap_or_default().iter().take_while(|b| **b >= 0x80).count();
         let run = start..start + high;
         at = run.end;

@@ -1,6 +1,8 @@
 //! Compressed content that has no magic: raw deflate, brotli, bare blocks of snappy and LZ4. Bytes that decode to their end, to something that is
 //! worth a look, are it.
 
+mod deflate;
+
 use super::worth;
 use crate::LayerId;
 use crate::layers::Budget;
@@ -54,8 +56,7 @@ pub(in crate::layers) fn brotli_like(head: &[u8], length: usize) -> bool {
 
 /// What bytes are as raw deflate, if they are.
 pub(super) fn deflated(bytes: &[u8], budget: &mut Budget) -> Option<Vec<u8>> {
-    // Reserved block type (RFC 1951 section 3.2.3), or stored bytes, which are seen as they are.
-    if bytes.len() < LEAST || matches!(bytes.first().map(|b| b >> 1 & 3), Some(0 | 3) | None) {
+    if bytes.len() < LEAST || !deflate::begins(bytes) {
         return None;
     }
     whole("raw-deflate", bytes, budget)

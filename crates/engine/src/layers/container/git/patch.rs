@@ -1,8 +1,9 @@
 //! `GIT binary patch` in a diff: lines of base 85 with their length before them, of a deflated file or a delta.
 
 use std::ops::ControlFlow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 
 use super::delta::Delta;
 use crate::layers::coding;
@@ -11,6 +12,7 @@ use crate::layers::sink::{Flow, Sink};
 /// No patch is shorter.
 const LEAST: usize = 48;
 const HEAD: &[u8] = b"GIT binary patch";
+static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(HEAD));
 
 /// Hands on what each patch holds.
 pub(in crate::layers::container) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
@@ -19,7 +21,7 @@ pub(in crate::layers::container) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let mut at = 0;
-    while let Some(found) = bytes.get(at..).and_then(|rest| memmem::find(rest, HEAD)) {
+    while let Some(found) = bytes.get(at..).and_then(|rest| BEGIN.find(rest)) {
         at += found + HEAD.len();
         // The patch, and the one that takes it back.
         for _ in 0..2 {
