@@ -26,6 +26,12 @@ pub struct AuditRecord {
     pub verdict: &'static str,
     /// The reason's code.
     pub reason: &'static str,
+    /// The rule of the policy that decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// What a rule that only watches (`mode: monitor`) would have done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub would: Option<AuditWould>,
     /// `complete` or `partial`.
     pub coverage: &'static str,
     /// Why coverage is partial.
@@ -46,6 +52,26 @@ pub struct AuditRecord {
     pub policy: String,
     /// The engine's id, hexadecimal.
     pub engine: String,
+}
+
+/// What a rule that only watches would have done.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuditWould {
+    /// `redact` or `deny`.
+    pub verdict: &'static str,
+    /// The reason's code.
+    pub reason: &'static str,
+    /// The rule.
+    pub rule: String,
+}
+
+impl AuditWould {
+    /// What would have been done; `None`: no more than was done.
+    pub fn of(outcome: &Outcome) -> Option<AuditWould> {
+        let would = outcome.would.as_ref()?;
+        let (verdict, reason) = (would.verdict.action.as_str(), would.verdict.reason.as_str());
+        Some(AuditWould { verdict, reason, rule: would.rule.to_string() })
+    }
 }
 
 /// One finding in the audit log and in answers.
@@ -94,6 +120,8 @@ impl AuditRecord {
             port: facts.port,
             verdict: outcome.verdict.action.as_str(),
             reason: outcome.verdict.reason.as_str(),
+            rule: outcome.rule.as_deref().map(str::to_owned),
+            would: AuditWould::of(outcome),
             coverage,
             gap,
             findings: AuditFinding::all(outcome),

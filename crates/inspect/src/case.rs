@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::{Coverage, Finding, Fingerprint, Kind, Location, Report};
-use policy::{Action, Destination, Host, Judged, Located, PolicyLimits, Reason, Subject, Verdict};
+use policy::{Action, Details, Judged, Located, PolicyLimits, Reason, Redaction, Settings, Subject, Terms, Verdict, Would};
 
-use crate::Outcome;
 use crate::inspector::{Shared, Snapshot};
+use crate::ledger::{Account, Over};
+use crate::{Head, Outcome};
 
 /// So many findings are kept (and judged together); what comes after is judged batch by batch and counted.
 const MAX_FINDINGS: usize = 1024;
@@ -19,10 +20,21 @@ pub(crate) struct Case {
     pub(crate) shared: Arc<Shared>,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) subject: Subject,
+    /// The rules it falls under, what they set, and what those would set that only watch.
+    terms: Terms,
+    settings: Settings,
+    watched: Option<Settings>,
+    /// The budget that binds, and the one that is only watched.
+    account: Option<Account>,
+    watched_account: Option<(Arc<str>, Account)>,
     located: Vec<Located>,
     judged: Vec<Judged>,
     dropped: u64,
     verdict: Verdict,
+    rule: Option<Arc<str>>,
+    would: Option<Would>,
+    /// Milliseconds after which what was denied may pass.
+    retry: Option<u64>,
     coverage: Coverage,
     /// Fingerprints of what policy lets travel: a rescan after redaction may find these again.
     tolerated: BTreeSet<Fingerprint>,
@@ -37,10 +49,18 @@ impl Case {
             shared,
             snapshot,
             subject,
+            terms: Terms::default(),
+            settings: Settings::default(),
+            watched: None,
+            account: None,
+            watched_account: None,
             located: Vec::new(),
             judged: Vec::new(),
             dropped: 0,
             verdict: Verdict::CLEAN,
+            rule: None,
+            would: None,
+            retry: None,
             coverage: Coverage::Complete,
             tolerated: BTreeSet::new(),
             body_bytes: 0,
@@ -50,10 +70,8 @@ impl Case {
     }
 
     /// A request that was refused before there was anything to judge.
-    pub(crate) fn refused(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &crate::Head, reason: Reason) -> Case {
-        let nowhere = Destination { host: Host::Name("invalid".to_owned()), port: 0, tls: head.tls };
-        let (sandbox, method) = (head.sandbox.clone(), String::new());
-        let subject = Subject { sandbox, method, destination: nowhere, path: String::new(), upgrade: None, body_signed: false };
+    pub(crate) fn refused(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head, reason: Reason) -> Case {
+        let subject = Subject { sandbox: head.sandbox.clone(), at: head.at, ..Subject::default() };
         let mut case = Case::new(shared, snapshot, subject);
         case.deny(reason);
         case
@@ -87,12 +105,14 @@ impl Case {
         let policy = &self.snapshot.policy;
         let mut judged = if together {
             self.located.extend(batch);
-            let judgement = policy.judge(&self.subject, &self.located, self.coverage);
-            self.raise(judgement.verdict);
+            let judgement = policy.judge(&self.subject, &self.terms, &self.located, self.coverage);
+            self.raise(judgement.verdict, judgement.rule);
+            self.would(judgement.would);
             judgement.findings
         } else {
-            let judgement = policy.judge(&self.subject, &batch, self.coverage);
-            self.raise(judgement.verdict);
+            let judgement = policy.judge(&self.subject, &self.terms, &batch, self.coverage);
+            self.raise(judgement.verdict, judgement.rule);
+            self.would(judgement.would);
             let room = MAX_FINDINGS.saturating_sub(self.located.len()).min(count);
             self.dropped = self.dropped.saturating_add((count - room) as u64);
             self.located.extend(batch.into_iter().take(room));
@@ -115,21 +135,116 @@ impl Case {
     }
 
     /// Never milder; a denial keeps its first reason.
-    fn raise(&mut self, verdict: Verdict) {
+    fn raise(&mut self, verdict: Verdict, rule: Option<Arc<str>>) {
         if self.verdict.action != Action::Deny && verdict.action >= self.verdict.action {
+            if verdict.action > self.verdict.action || rule.is_some() {
+                self.rule = rule;
+            }
             self.verdict = verdict;
         }
     }
 
-    pub(crate) fn deny(&mut self, reason: Reason) {
-        self.raise(Verdict::deny(reason));
+    /// Notes what a rule that only watches would have done: the strictest, the first of them.
+    fn would(&mut self, would: Option<Would>) {
+        let harder = |new: &Would| self.would.as_ref().is_none_or(|old| new.verdict.action > old.verdict.action);
+        if let Some(would) = would.filter(harder) {
+            self.would = Some(would);
+        }
     }
 
-    pub(crate) fn admit(&mut self) {
-        let verdict = self.snapshot.policy.admit(&self.subject);
-        if verdict.action == Action::Deny {
-            self.raise(verdict);
+    pub(crate) fn deny(&mut self, reason: Reason) {
+        self.raise(Verdict::deny(reason), None);
+    }
+
+    fn deny_by(&mut self, reason: Reason, rule: Arc<str>, retry: Option<u64>) {
+        if !self.denied() {
+            self.retry = retry;
         }
+        self.raise(Verdict::deny(reason), Some(rule));
+    }
+
+    /// Admission, and then what the rules set: how large the body may be, and how much the sandbox may send.
+    pub(crate) fn admit(&mut self, head: &Head) {
+        let query = head.path.iter().position(|b| *b == b'?').and_then(|at| head.path.get(at + 1..)).unwrap_or_default();
+        let query = String::from_utf8_lossy(query);
+        let headers = || head.headers.iter().map(|h| (h.name.clone(), String::from_utf8_lossy(&h.value).into_owned())).collect();
+        let policy = Arc::clone(&self.snapshot.policy);
+        self.terms = policy.terms(&self.subject, Details { query: &query, headers: &headers });
+        let ruling = policy.admit(&self.subject, &self.terms);
+        self.raise(ruling.verdict, ruling.rule);
+        self.would(ruling.would);
+        if self.denied() {
+            return;
+        }
+        self.settings = policy.settings(&self.terms);
+        self.watched = policy.watched_settings(&self.terms);
+        if let Some(length) = self.subject.content_length.filter(|_| self.subject.has_body) {
+            self.body_fits(length);
+        }
+        if !self.denied() {
+            self.charge(head);
+        }
+    }
+
+    /// Takes the request into the books of its budgets.
+    fn charge(&mut self, head: &Head) {
+        let Case { shared, subject, settings, watched, .. } = &*self;
+        let enforced = settings.budget.as_ref();
+        let watched = watched.as_ref().and_then(|w| w.budget.as_ref()).filter(|(rule, _)| enforced.is_none_or(|(other, _)| other != rule));
+        if enforced.is_none() && watched.is_none() {
+            return;
+        }
+        let account =
+            |(rule, budget): &(Arc<str>, Arc<policy::Budget>)| (Arc::clone(rule), shared.ledger.account(rule, &subject.sandbox, budget));
+        let (enforced, watched) = (enforced.map(account), watched.map(account));
+        let bytes = head.headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>() + head.path.len();
+        let (bytes, at, host) = (bytes as u64, subject.at, subject.destination.host.to_string());
+        let body = subject.content_length.unwrap_or(0);
+        if let Some((rule, account)) = watched {
+            match account.affords(at, bytes.saturating_add(body)).and_then(|()| account.admit(at, &host, bytes)) {
+                Ok(()) => self.watched_account = Some((rule, account)),
+                Err(over) => self.would(Some(Would { verdict: Verdict::deny(over.reason), rule })),
+            }
+        }
+        if let Some((rule, account)) = enforced {
+            // A body whose length is known is refused before it comes.
+            match account.affords(at, bytes.saturating_add(body)).and_then(|()| account.admit(at, &host, bytes)) {
+                Ok(()) => self.account = Some(account),
+                Err(Over { reason, retry }) => self.deny_by(reason, rule, retry),
+            }
+        }
+    }
+
+    /// Whether the body may be so long: denies the request if not.
+    fn body_fits(&mut self, length: u64) {
+        let over = |settings: &Settings| settings.max_body.as_ref().filter(|(_, most)| length > *most).map(|(rule, _)| Arc::clone(rule));
+        if let Some(rule) = self.watched.as_ref().and_then(over) {
+            self.would(Some(Would { verdict: Verdict::deny(Reason::BodyTooLarge), rule }));
+        }
+        if let Some(rule) = over(&self.settings) {
+            self.deny_by(Reason::BodyTooLarge, rule, None);
+        }
+    }
+
+    /// Takes in the length of more of the body: denies the request where that is more than rules let it be.
+    pub(crate) fn count(&mut self, bytes: usize) {
+        self.body_bytes = self.body_bytes.saturating_add(bytes as u64);
+        self.body_fits(self.body_bytes);
+        let at = self.subject.at;
+        if let Some((rule, over)) =
+            self.watched_account.as_ref().and_then(|(rule, a)| Some((Arc::clone(rule), a.spend(at, bytes as u64).err()?)))
+        {
+            self.would(Some(Would { verdict: Verdict::deny(over.reason), rule }));
+        }
+        if let (false, Some(Err(over))) = (self.denied(), self.account.as_ref().map(|a| a.spend(at, bytes as u64))) {
+            let rule = self.settings.budget.as_ref().map(|(rule, _)| Arc::clone(rule)).unwrap_or_default();
+            self.deny_by(over.reason, rule, over.retry);
+        }
+    }
+
+    /// How secrets are replaced here.
+    pub(crate) fn redaction(&self) -> Redaction {
+        self.settings.redaction
     }
 
     pub(crate) fn denied(&self) -> bool {
@@ -145,13 +260,16 @@ impl Case {
         let located: Vec<Located> = report.findings.iter().filter(known).map(locate).collect();
         // A part is cut where the whole was not: only the whole answers for coverage.
         let coverage = if whole { report.coverage } else { Coverage::Complete };
-        let judgement = self.snapshot.policy.judge(&self.subject, &located, coverage);
+        let judgement = self.snapshot.policy.judge(&self.subject, &self.terms, &located, coverage);
         judgement.verdict.action == Action::Allow && judgement.findings.iter().all(|judged| judged.action == Action::Allow)
     }
 
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome {
             verdict: self.verdict,
+            rule: self.rule.clone(),
+            would: self.would.clone().filter(|would| would.verdict.action > self.verdict.action),
+            retry_after: self.retry.filter(|_| self.denied()).map(|ms| ms.div_ceil(1000)),
             coverage: self.coverage,
             findings: self.located.iter().cloned().zip(self.judged.iter().copied()).collect(),
             findings_dropped: self.dropped,

@@ -101,6 +101,7 @@ mod tests {
         Head {
             request_id: "r".into(),
             sandbox: "s".into(),
+            at: 0,
             method: method.into(),
             tls: true,
             authority: "example.com".into(),

@@ -7,7 +7,7 @@ use std::fmt;
 
 use bytes::{Bytes, BytesMut};
 use engine::{Coverage, Gap, Kind, Location, Media, Stream};
-use policy::{Action, Judged, Located, Reason};
+use policy::{Action, Judged, Located, Reason, Redaction};
 
 use crate::case::Case;
 use crate::frames::{self, Frame};
@@ -17,6 +17,7 @@ use crate::{HeadEdits, Header, Outcome};
 
 /// What opening a flow gave.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a request without a body is the common case: it should not cost an allocation")]
 pub enum Opened {
     /// Decided by the head alone: denied, or no body follows. The edits are what redaction changes.
     Decided(Outcome, HeadEdits),
@@ -105,7 +106,10 @@ impl Flow {
         if self.over {
             return self.denied();
         }
-        self.case.body_bytes = self.case.body_bytes.saturating_add(chunk.len() as u64);
+        self.case.count(chunk.len());
+        if self.case.denied() {
+            return self.denied();
+        }
         if self.body.content_length.is_some_and(|length| self.case.body_bytes > length) {
             return self.deny(Reason::Ambiguous);
         }
@@ -238,7 +242,7 @@ impl Flow {
         if self.replacements.is_empty() {
             return Some(self.cut(self.held.len()));
         }
-        let place = if is_form(&self.body.media) { Place::Escaped } else { Place::Text };
+        let place = self.place(false);
         let new = redact::rewrite(&self.held, self.base, &self.replacements, place).filter(|new| {
             let valid = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
             (!valid(&self.held) || valid(new)) && self.case.clean_again(&kind, new, true)
@@ -253,6 +257,17 @@ impl Flow {
         }
         release.body = Bytes::from(new);
         Some(release)
+    }
+
+    /// How a secret in the body is replaced; `fixed`: the length must stay.
+    fn place(&self, fixed: bool) -> Place {
+        let form = is_form(&self.body.media);
+        match (fixed || self.case.redaction() == Redaction::FixedLength, form) {
+            (true, true) => Place::ExactEscaped,
+            (true, false) => Place::Exact,
+            (false, true) => Place::Escaped,
+            (false, false) => Place::Text,
+        }
     }
 
     /// From gathering to sliding: the engine gets what was gathered.
@@ -332,11 +347,7 @@ impl Flow {
         if due.is_empty() {
             return Some(self.cut(clean));
         }
-        let place = match self.body.content_length {
-            Some(_) => Place::Exact,
-            None if is_form(&self.body.media) => Place::Escaped,
-            None => Place::Text,
-        };
+        let place = self.place(self.body.content_length.is_some());
         let part = self.held.get(..clean).unwrap_or_default();
         let kind = Kind::body(Media { content_encoding: Vec::new(), ..self.body.media.clone() });
         let new = redact::rewrite(part, self.base, &due, place).filter(|new| self.case.clean_again(&kind, new, false));

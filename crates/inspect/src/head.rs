@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::{Coverage, Kind, Location};
-use policy::{Action, Located, Reason};
+use policy::{Action, Located, Reason, Redaction};
 
 use crate::case::Case;
 use crate::flow::{Body, Flow, Opened};
@@ -35,7 +35,7 @@ pub(crate) fn open(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) ->
     };
     let Normal { subject, media, content_length, head_signed, grpc } = normal;
     let mut case = Case::new(shared, snapshot, subject);
-    case.admit();
+    case.admit(head);
     if case.denied() {
         return Opened::Decided(case.outcome(), HeadEdits::default());
     }
@@ -106,7 +106,12 @@ fn part_of(case: &mut Case, part: &Part, kind: &Kind, bytes: &[u8], signed: bool
     if redacted.is_empty() || case.denied() {
         return None;
     }
-    let place = if matches!(part, Part::Header(_)) { Place::Header } else { Place::Escaped };
+    let place = match (matches!(part, Part::Header(_)), case.redaction()) {
+        (true, Redaction::Placeholder) => Place::Header,
+        (true, Redaction::FixedLength) => Place::Exact,
+        (false, Redaction::Placeholder) => Place::Escaped,
+        (false, Redaction::FixedLength) => Place::ExactEscaped,
+    };
     match redact::rewrite(bytes, 0, &redacted, place) {
         Some(new) if !signed && case.clean_again(kind, &new, true) => Some(new),
         _ => {

@@ -7,6 +7,7 @@ use engine::Engine;
 use policy::{Policy, PolicyLimits};
 
 use crate::cache::{self, Reports};
+use crate::ledger::Ledger;
 use crate::{CacheStats, Head, Memory, Opened, head};
 
 /// Engine and policy of one moment; a request keeps the snapshot it began with.
@@ -23,6 +24,7 @@ pub struct Snapshot {
 pub(crate) struct Shared {
     pub(crate) memory: Arc<Memory>,
     pub(crate) reports: Reports,
+    pub(crate) ledger: Ledger,
 }
 
 /// Opens flows. Cheap to clone; clones share snapshot, memory and cache.
@@ -41,7 +43,7 @@ impl Inspector {
 
     /// The same with a key of the caller's, which must be random and secret: cached bytes are known by their keyed hash.
     pub fn with_cache_key(snapshot: Snapshot, cache_entries: u64, cache_key: [u8; 32]) -> Inspector {
-        let shared = Shared { memory: Arc::default(), reports: Reports::new(cache_entries, cache_key) };
+        let shared = Shared { memory: Arc::default(), reports: Reports::new(cache_entries, cache_key), ledger: Ledger::default() };
         Inspector { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), shared: Arc::new(shared) }
     }
 
@@ -68,6 +70,11 @@ impl Inspector {
     /// What the report cache did so far.
     pub fn cache_stats(&self) -> CacheStats {
         self.shared.reports.stats()
+    }
+
+    /// How many sandboxes' budgets had to be forgotten to make room, since the process began.
+    pub fn budget_evictions(&self) -> u64 {
+        self.shared.ledger.evictions()
     }
 
     /// Judges a head; without a body that is all, else the flow takes the body.

@@ -1,7 +1,7 @@
 //! Engine, policy and cache composed: one [`Inspector`], one [`Flow`] a request.
 //!
 //! A flow is a pure, synchronous state machine: head in, chunks in, steps out. It owns the hold-back (nothing is released before it is judged)
-//! and the redaction edits. Deadlines are the caller's clock; memory is the shared [`Memory`]. [`AuditRecord`] and [`Problem`] say the same
+//! and the redaction edits. Deadlines and the time of a request are the caller's clock; memory is the shared [`Memory`]. [`AuditRecord`] and [`Problem`] say the same
 //! outcome to the house and to the client.
 //!
 //! Nothing here panics on a wrong order of calls, and no `Debug` output shows a byte of a request.
@@ -14,6 +14,7 @@ mod flow;
 mod frames;
 mod head;
 mod inspector;
+mod ledger;
 mod memory;
 mod message;
 mod normal;
@@ -21,7 +22,7 @@ mod outcome;
 mod problem;
 mod redact;
 
-pub use audit::{AuditFinding, AuditRecord};
+pub use audit::{AuditFinding, AuditRecord, AuditWould};
 pub use cache::CacheStats;
 pub use facts::{Facts, GitService, Wire};
 pub use flow::{Flow, Opened, Release, Step};

@@ -26,6 +26,8 @@ pub struct Head {
     pub request_id: String,
     /// The sandbox's name, already proven.
     pub sandbox: String,
+    /// When it came, in milliseconds since the Unix epoch: the caller's clock, by which budgets and schedules go.
+    pub at: u64,
     /// The method as sent.
     pub method: String,
     /// Whether the upstream is reached over TLS.
@@ -41,6 +43,14 @@ pub struct Head {
 }
 
 impl Head {
+    /// What policy asks about a request, in normal form.
+    ///
+    /// # Errors
+    /// The reason to deny it: it can be read in two ways, or is no request.
+    pub fn subject(&self) -> Result<policy::Subject, policy::Reason> {
+        crate::normal::normal(self).map(|normal| normal.subject)
+    }
+
     /// The values of the header `name` (lower case), in order.
     pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.headers.iter().filter(move |h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value.as_ref())

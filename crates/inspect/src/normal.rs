@@ -37,7 +37,12 @@ pub(crate) fn normal(head: &Head) -> Result<Normal, Reason> {
     let (body_signed, head_signed) = signatures(head, &path);
     let subject = Subject {
         sandbox: head.sandbox.clone(),
+        at: head.at,
         method: head.method.to_ascii_uppercase(),
+        other_method: other_method(head, &path),
+        content_type: essence(media.content_type.as_deref()),
+        content_length: if head.end { Some(content_length.unwrap_or(0)) } else { content_length },
+        has_body: !head.end,
         destination,
         path: path.split_once('?').map_or(path.as_str(), |(path, _)| path).to_owned(),
         upgrade: (!upgrade.is_empty()).then(|| upgrade.join(", ")),
@@ -112,9 +117,24 @@ fn media(head: &Head) -> Result<Media, Reason> {
     Ok(Media { content_type: first.map(|value| String::from_utf8_lossy(value).into_owned()), content_encoding })
 }
 
+/// Type and subtype, lower case.
+fn essence(content_type: Option<&str>) -> String {
+    content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The method that frameworks take instead of the request's own, where one is named: `X-HTTP-Method-Override` and its like, `_method` in the
+/// query (Rails, Laravel, Symfony).
+fn other_method(head: &Head, path: &str) -> Option<String> {
+    let headers = ["x-http-method-override", "x-http-method", "x-method-override"].into_iter().flat_map(|name| head.values(name));
+    let query = path.split_once('?').map_or("", |(_, query)| query);
+    let mut keys = query.split('&').filter_map(|pair| pair.strip_prefix("_method="));
+    let named = headers.map(|value| String::from_utf8_lossy(value).trim().to_ascii_uppercase()).next();
+    named.or_else(|| keys.next().map(str::to_ascii_uppercase)).filter(|other| is_method(other) && !other.eq_ignore_ascii_case(&head.method))
+}
+
 /// `application/grpc` and its `+proto`, `+json`, … forms, whose bodies are length-prefixed messages (gRPC over HTTP/2, PROTOCOL-HTTP2.md).
 pub(crate) fn is_grpc(content_type: Option<&str>) -> bool {
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = essence(content_type);
     essence == "application/grpc" || essence.starts_with("application/grpc+")
 }
 

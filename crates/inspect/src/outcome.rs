@@ -1,15 +1,22 @@
 //! How a request ended.
 
 use std::fmt;
+use std::sync::Arc;
 
 use engine::{Coverage, EngineId, Location};
-use policy::{Judged, Located, Verdict};
+use policy::{Judged, Located, Verdict, Would};
 
 /// How a request ended, for the answer, the audit record and the metrics. Its `Debug` shows detectors, never fields or header names.
 #[derive(Clone)]
 pub struct Outcome {
     /// The decision.
     pub verdict: Verdict,
+    /// The rule of the policy that decided; `None`: no rule did.
+    pub rule: Option<Arc<str>>,
+    /// What a rule that only watches would have done beyond that.
+    pub would: Option<Would>,
+    /// Seconds after which the same request may pass; `None`: it will not, or nothing stopped it.
+    pub retry_after: Option<u64>,
     /// Whether all was looked into.
     pub coverage: Coverage,
     /// What was found, with what policy says of each.
@@ -38,6 +45,8 @@ impl fmt::Debug for Outcome {
         let detectors: Vec<&str> = self.findings.iter().map(|(located, _)| located.finding.detector.id.as_str()).collect();
         f.debug_struct("Outcome")
             .field("verdict", &self.verdict)
+            .field("rule", &self.rule)
+            .field("would", &self.would)
             .field("coverage", &self.coverage)
             .field("detectors", &detectors)
             .field("findings_dropped", &self.findings_dropped)

@@ -10,6 +10,8 @@ use crate::{Facts, Outcome, Wire};
 const MAX_TOLD: usize = 16;
 /// The gRPC status code PERMISSION_DENIED.
 const PERMISSION_DENIED: u32 = 7;
+/// The gRPC status code RESOURCE_EXHAUSTED.
+const RESOURCE_EXHAUSTED: u32 = 8;
 /// The gRPC status code UNAVAILABLE.
 const UNAVAILABLE: u32 = 14;
 
@@ -29,8 +31,14 @@ pub struct Problem {
     pub reason: &'static str,
     /// The id to look for in the audit log.
     pub request_id: String,
-    /// Whether sending the same again can help: never.
+    /// The rule of the policy that denied it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
+    /// Whether sending the same again can help: only where a budget is used up.
     pub retry: bool,
+    /// Seconds after which it can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// What was found.
     pub findings: Vec<ProblemFinding>,
 }
@@ -55,6 +63,8 @@ pub struct Answer {
     pub status: u16,
     /// The gRPC status, for clients that speak gRPC.
     pub grpc_status: Option<u32>,
+    /// The value of `Retry-After`, in seconds.
+    pub retry_after: Option<u64>,
     /// The type of the body.
     pub content_type: &'static str,
     /// The body; for gRPC the status message.
@@ -70,11 +80,13 @@ impl Problem {
         Problem {
             kind: format!("urn:portcullis:problem:{}", reason.as_str()),
             title,
-            status: if reason == Reason::Internal { 503 } else { 403 },
+            status: status(reason),
             detail: detail.to_owned(),
             reason: reason.as_str(),
             request_id: facts.request_id.clone(),
-            retry: false,
+            rule: outcome.rule.as_deref().map(str::to_owned),
+            retry: outcome.retry_after.is_some(),
+            retry_after: outcome.retry_after,
             findings: told
                 .map(|f| ProblemFinding { detector: f.detector, location: f.location, trail: f.trail, fingerprint: f.fingerprint })
                 .collect(),
@@ -87,17 +99,37 @@ impl Problem {
             Wire::Http => {
                 // A struct of strings and numbers always serialises.
                 let body = serde_json::to_string(self).unwrap_or_default();
-                Answer { status: self.status, grpc_status: None, content_type: "application/problem+json", body }
+                Answer {
+                    status: self.status,
+                    grpc_status: None,
+                    retry_after: self.retry_after,
+                    content_type: "application/problem+json",
+                    body,
+                }
             }
             Wire::Grpc => {
-                let code = if self.status == 403 { PERMISSION_DENIED } else { UNAVAILABLE };
+                let code = match self.status {
+                    403 => PERMISSION_DENIED,
+                    413 | 429 => RESOURCE_EXHAUSTED,
+                    _ => UNAVAILABLE,
+                };
                 // The gateway turns it into HTTP 200 with trailers only (gRPC over HTTP/2, "Trailers-Only").
-                Answer { status: self.status, grpc_status: Some(code), content_type: "application/grpc", body: self.line() }
+                Answer {
+                    status: self.status,
+                    grpc_status: Some(code),
+                    retry_after: None,
+                    content_type: "application/grpc",
+                    body: self.line(),
+                }
             }
             // Git and proxies' clients show plain text, if anything.
-            Wire::Git(_) | Wire::Connect => {
-                Answer { status: self.status, grpc_status: None, content_type: "text/plain", body: self.lines() }
-            }
+            Wire::Git(_) | Wire::Connect => Answer {
+                status: self.status,
+                grpc_status: None,
+                retry_after: self.retry_after,
+                content_type: "text/plain",
+                body: self.lines(),
+            },
         }
     }
 
@@ -114,6 +146,16 @@ impl Problem {
         }
         text.push_str(&format!("{}\n[{}, request {}]\n", self.detail, self.reason, self.request_id));
         text
+    }
+}
+
+/// The HTTP status that says it best.
+fn status(reason: Reason) -> u16 {
+    match reason {
+        Reason::Internal => 503,
+        Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts => 429,
+        Reason::BodyTooLarge => 413,
+        _ => 403,
     }
 }
 
@@ -151,6 +193,18 @@ fn words(reason: Reason) -> (&'static str, &'static str) {
         Reason::Ambiguous => {
             ("The request can be read in two ways", "Send one host, one path, one length and one encoding, in their usual spelling.")
         }
+        Reason::RuleDenied => (
+            "A rule of this gateway denies the request",
+            "This is not for agents: do something else, or ask the owner of this sandbox; do not look for a way around it.",
+        ),
+        Reason::RuleError => (
+            "A rule of this gateway could not be applied to the request",
+            "Something that the rule asks for, a header perhaps, is missing: ask the owner of this sandbox.",
+        ),
+        Reason::RateLimited => ("Too many requests", "Wait as long as Retry-After says; send fewer requests."),
+        Reason::VolumeExceeded => ("Too much data was sent", "Wait as long as Retry-After says; send less."),
+        Reason::TooManyHosts => ("Too many different hosts", "Use the hosts that were used before, or wait as long as Retry-After says."),
+        Reason::BodyTooLarge => ("The body is too large", "Send less; the same body will not pass."),
         Reason::LimitExceeded => ("The request exceeds a limit of this gateway", "Send it in smaller or faster parts."),
         Reason::Internal => {
             ("The gateway could not inspect the request", "This is not about your request; tell the owner of this sandbox.")

@@ -42,6 +42,8 @@ pub(crate) enum Place {
     Text,
     /// Text whose length is fixed: cut or filled to the span's length.
     Exact,
+    /// The same in a path, a query or a form, where brackets and colons would need to be escaped.
+    ExactEscaped,
 }
 
 /// `bytes`, which begin at `base` of their location, with all replacements made that lie in them. `None`: it cannot be done here.
@@ -122,6 +124,7 @@ fn text(replacement: &Replacement, len: usize, place: Place) -> String {
     match place {
         Place::Header | Place::Text => plain.clone(),
         Place::Escaped => plain.replace('[', "%5B").replace(']', "%5D").replace(':', "%3A"),
+        Place::ExactEscaped => text(replacement, len, Place::Exact).replace(['[', ']', ':'], "_"),
         Place::Exact => {
             let fitting = [plain, &replacement.short].into_iter().find(|text| text.len() <= len).map_or("", String::as_str);
             format!("{fitting}{}", "*".repeat(len - fitting.len()))
@@ -146,6 +149,7 @@ mod tests {
         assert_eq!(rewrite(Place::Text), "key=[portcullis:x:0a1b]&a=1");
         assert_eq!(rewrite(Place::Escaped), "key=%5Bportcullis%3Ax%3A0a1b%5D&a=1");
         assert_eq!(rewrite(Place::Exact), "key=[portcullis:x:0a1b]*****&a=1");
+        assert_eq!(rewrite(Place::ExactEscaped), "key=_portcullis_x_0a1b_*****&a=1");
     }
 
     #[test]

@@ -87,6 +87,13 @@ pub struct Destination {
     pub tls: bool,
 }
 
+impl Default for Destination {
+    /// Nowhere: a name that no resolver knows (RFC 2606 section 2).
+    fn default() -> Destination {
+        Destination { host: Host::Name("invalid".to_owned()), port: 0, tls: false }
+    }
+}
+
 impl Destination {
     /// Parses an `:authority` (`host`, `host:port`, `[v6]:port`); `tls` decides the default port.
     ///

@@ -1,23 +1,36 @@
 //! The two questions policy answers.
 
+use std::sync::Arc;
+
 use engine::{Confidence, Coverage, Finding, Location, Place};
 
 use crate::hosts::matches_one;
 use crate::place::{is_credential_header, stands_in};
-use crate::policy::names;
-use crate::{Action, Destination, Host, Policy, Reason, Verdict, address};
+use crate::policy::{means, names};
+use crate::rules::Rule;
+use crate::{Action, Destination, Details, Host, Policy, Reason, Settings, Terms, Verdict, address};
 
 /// Who sends what where, as far as the head tells.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Subject {
     /// The sandbox's name.
     pub sandbox: String,
+    /// When the request came, in milliseconds since the Unix epoch, by the caller's clock.
+    pub at: u64,
     /// The method, upper case.
     pub method: String,
+    /// The method that a header or the query asks the upstream to take instead, upper case.
+    pub other_method: Option<String>,
     /// Where it goes.
     pub destination: Destination,
     /// The path as sent, without query.
     pub path: String,
+    /// Type and subtype of the body, lower case, without parameters; empty if not said.
+    pub content_type: String,
+    /// The length of the body, where the head says it.
+    pub content_length: Option<u64>,
+    /// Whether a body follows.
+    pub has_body: bool,
     /// The protocol of an `Upgrade` header or extended CONNECT, lower case.
     pub upgrade: Option<String>,
     /// Whether the body's bytes are signed or digested in the head (SigV4, `Digest`, `Content-Digest`, `Content-MD5`): it cannot be rewritten.
@@ -42,109 +55,180 @@ pub struct Judged {
     pub action: Action,
 }
 
+/// What a rule that only watches would have done beyond what was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Would {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The rule.
+    pub rule: Arc<str>,
+}
+
+/// What policy says of a head.
+#[derive(Debug, Clone)]
+pub struct Ruling {
+    /// The decision.
+    pub verdict: Verdict,
+    /// The rule that decided; `None`: no rule did.
+    pub rule: Option<Arc<str>>,
+    /// What a rule that only watches would have done.
+    pub would: Option<Would>,
+}
+
 /// What policy says of a request.
 #[derive(Debug, Clone)]
 pub struct Judgement {
     /// The decision.
     pub verdict: Verdict,
+    /// The rule that decided; `None`: no rule did.
+    pub rule: Option<Arc<str>>,
     /// One entry a finding, in the order given.
     pub findings: Vec<Judged>,
+    /// What a rule that only watches would have done.
+    pub would: Option<Would>,
 }
 
+/// A reason not to let a head pass, in words for people, and the rule that gives it.
+pub(crate) struct Refusal {
+    pub(crate) reason: Reason,
+    pub(crate) rule: Option<Arc<str>>,
+    pub(crate) why: String,
+}
+
+type Ruled = (Verdict, Option<Arc<str>>);
+
 impl Policy {
-    /// From the head alone: hosts, ports, methods, addresses, upgrades.
-    pub fn admit(&self, subject: &Subject) -> Verdict {
-        self.refusal(subject).map_or(Verdict::CLEAN, |(reason, _)| Verdict::deny(reason))
+    /// The rules that a request falls under.
+    pub fn terms(&self, subject: &Subject, details: Details<'_>) -> Terms {
+        self.rules.terms(subject, details)
     }
 
-    /// Why the head alone is refused, in words for people.
-    pub(crate) fn refusal(&self, subject: &Subject) -> Option<(Reason, String)> {
+    /// What the rules set for a request.
+    pub fn settings(&self, terms: &Terms) -> Settings {
+        self.rules.settings(terms, false)
+    }
+
+    /// What they would set if no rule only watched; `None`: none does.
+    pub fn watched_settings(&self, terms: &Terms) -> Option<Settings> {
+        terms.watches().then(|| self.rules.settings(terms, true))
+    }
+
+    /// From the head alone: hosts, ports, methods, addresses, upgrades, and the action of rules.
+    pub fn admit(&self, subject: &Subject, terms: &Terms) -> Ruling {
+        let refused = self.refusal(subject, terms, false);
+        let verdict = refused.as_ref().map_or(Verdict::CLEAN, |r| Verdict::deny(r.reason));
+        let would = if refused.is_none() && terms.watches() { self.refusal(subject, terms, true) } else { None };
+        let would = would.and_then(|r| Some(Would { verdict: Verdict::deny(r.reason), rule: r.rule? }));
+        let rule = match refused {
+            Some(refusal) => refusal.rule,
+            None => self.rules.of(terms, false).find(|r| r.action.is_some()).map(|r| Arc::clone(&r.name)),
+        };
+        Ruling { verdict, rule, would }
+    }
+
+    /// Why the head alone is refused; `all`: as if no rule only watched.
+    pub(crate) fn refusal(&self, subject: &Subject, terms: &Terms, all: bool) -> Option<Refusal> {
         let Destination { host, port, .. } = &subject.destination;
+        let no = |reason, why| Some(Refusal { reason, rule: None, why });
         if let Some(list) = self.block.get(host) {
-            return Some((Reason::HostBlocked, format!("{host} is on the block list `{list}`")));
+            return no(Reason::HostBlocked, format!("{host} is on the block list `{list}`"));
         }
         let listed = self.allow.get(host).is_some();
         match host {
             Host::Ip(ip) if address::is_special(*ip) && !self.private_addresses && !self.allow_private.iter().any(|r| r.contains(*ip)) => {
-                return Some((Reason::PrivateAddress, format!("{host} is a special-purpose address (private_addresses: deny)")));
+                return no(Reason::PrivateAddress, format!("{host} is a special-purpose address (private_addresses: deny)"));
             }
             Host::Ip(_) if !self.ip_literals && !listed => {
-                return Some((Reason::IpLiteral, format!("{host} is an address, not a name (hosts.ip_literals: deny)")));
+                return no(Reason::IpLiteral, format!("{host} is an address, not a name (hosts.ip_literals: deny)"));
             }
             Host::Name(_) if host.is_private_name() && !self.private_addresses && !listed && self.allow_private.is_empty() => {
-                return Some((Reason::PrivateAddress, format!("{host} is a private name (private_addresses: deny)")));
+                return no(Reason::PrivateAddress, format!("{host} is a private name (private_addresses: deny)"));
             }
             _ => {}
         }
-        if self.allowlist && !listed {
-            return Some((Reason::HostNotAllowed, format!("{host} is not in hosts.allow, and hosts.mode is allowlist")));
+        if let Some(failed) = self.rules.failed(terms, all) {
+            let (rule, why) = (Some(Arc::clone(&failed.name)), format!("the `when` of rule {} cannot be evaluated", failed.name));
+            return Some(Refusal { reason: Reason::RuleError, rule, why });
+        }
+        let deciding = self.rules.of(terms, all).find(|r| r.action.is_some());
+        if let Some(rule) = deciding.filter(|r| r.action == Some(Action::Deny)) {
+            let why = format!("rule {} denies it", rule.name);
+            return Some(Refusal { reason: Reason::RuleDenied, rule: Some(Arc::clone(&rule.name)), why });
+        }
+        if self.allowlist && !listed && deciding.is_none() {
+            return no(Reason::HostNotAllowed, format!("neither hosts.allow nor a rule allows {host}, and hosts.mode is allowlist"));
         }
         if !self.ports.contains(port) {
-            return Some((Reason::PortNotAllowed, format!("port {port} is not in hosts.ports")));
+            return no(Reason::PortNotAllowed, format!("port {port} is not in hosts.ports"));
         }
         if !self.methods.is_empty() && !self.methods.contains(&subject.method) {
-            return Some((Reason::MethodNotAllowed, format!("{} is not in methods", subject.method)));
+            return no(Reason::MethodNotAllowed, format!("{} is not in methods", subject.method));
         }
-        subject.upgrade.as_ref().map(|_| (Reason::UpgradeNotAllowed, "the request asks for another protocol (upgrade)".to_owned()))
+        subject.upgrade.as_ref().and_then(|_| no(Reason::UpgradeNotAllowed, "the request asks for another protocol (upgrade)".to_owned()))
     }
 
-    /// On what was found. Total, and monotone: more findings never make the verdict milder.
-    pub fn judge(&self, subject: &Subject, findings: &[Located], coverage: Coverage) -> Judgement {
-        let mut verdict = Verdict::CLEAN;
+    /// On what was found. Total, and monotone: more findings never make the verdict milder. A rule that only watches decides nothing: what it
+    /// would have done stands beside.
+    pub fn judge(&self, subject: &Subject, terms: &Terms, findings: &[Located], coverage: Coverage) -> Judgement {
+        let ((verdict, rule), judged) = self.judge_by(subject, terms, findings, coverage, false);
+        let mut would = None;
+        if terms.watches()
+            && let ((harder, Some(rule)), _) = self.judge_by(subject, terms, findings, coverage, true)
+            && harder.action > verdict.action
+        {
+            would = Some(Would { verdict: harder, rule });
+        }
+        Judgement { verdict, rule, findings: judged, would }
+    }
+
+    fn judge_by(&self, subject: &Subject, terms: &Terms, findings: &[Located], coverage: Coverage, all: bool) -> (Ruled, Vec<Judged>) {
+        let mut ruled: Ruled = (Verdict::CLEAN, None);
         if coverage != Coverage::Complete {
-            let action = self.partial(subject);
-            verdict = strictest(verdict, Verdict { action, reason: Reason::PartialCoverage });
+            let rule = self.rules.of(terms, all).find(|r| r.partial.is_some());
+            let action = rule.and_then(|r| r.partial).unwrap_or(self.partial);
+            ruled = strictest(ruled, (Verdict { action, reason: Reason::PartialCoverage }, rule));
         }
-        let judged = findings.iter().map(|located| {
-            let (judged, reason) = self.finding(subject, located);
-            verdict = strictest(verdict, Verdict { action: judged.action, reason });
+        let judge = |located| {
+            let (judged, reason, rule) = self.finding(subject, terms, located, all);
+            ruled = strictest(std::mem::replace(&mut ruled, (Verdict::CLEAN, None)), (Verdict { action: judged.action, reason }, rule));
             judged
-        });
-        let findings = judged.collect();
-        Judgement { verdict, findings }
+        };
+        let judged = findings.iter().map(judge).collect();
+        (ruled, judged)
     }
 
-    fn finding(&self, subject: &Subject, located: &Located) -> (Judged, Reason) {
+    fn finding<'a>(&'a self, subject: &Subject, terms: &'a Terms, located: &Located, all: bool) -> (Judged, Reason, Option<&'a Rule>) {
         let (location, finding) = (&located.location, &located.finding);
         if self.at_home(subject, located) {
-            return (Judged { home: true, action: Action::Allow }, Reason::CredentialAtHome);
+            return (Judged { home: true, action: Action::Allow }, Reason::CredentialAtHome, None);
         }
-        let mut action = self.action(subject, finding);
-        let reason = match action {
+        let (mut action, rule) = self.action(terms, finding, all);
+        let mut reason = match action {
             Action::Allow => Reason::LowConfidence,
             Action::Redact => Reason::SecretRedacted,
             Action::Deny => Reason::SecretFound,
         };
-        if action == Action::Allow {
-            return (Judged { home: false, action }, reason);
-        }
-        // A request with a placeholder instead of its login only fails in a way that nobody understands: say so at once.
-        let login = matches!(location, Location::Header(name) if is_credential_header(name));
-        let redactable = self.redact.get(&subject.destination.host).is_some() && finding.confidence >= self.redact_from && !login;
-        if redactable {
-            action = Action::Redact;
-        }
         if action == Action::Redact {
+            // A request with a placeholder instead of its login only fails in a way that nobody understands: say so at once.
+            let login = matches!(location, Location::Header(name) if is_credential_header(name));
             let rigid = matches!(location, Location::Host) || (*location == Location::Body && subject.body_signed);
-            return if rigid {
-                (Judged { home: false, action: Action::Deny }, Reason::RedactionImpossible)
-            } else {
-                (Judged { home: false, action }, Reason::SecretRedacted)
-            };
+            if login || rigid {
+                action = Action::Deny;
+                reason = if login { Reason::SecretFound } else { Reason::RedactionImpossible };
+            }
         }
-        (Judged { home: false, action }, reason)
+        (Judged { home: false, action }, reason, rule)
     }
 
-    /// The action for a finding that is not at home; of several overrides the last one counts.
-    fn action(&self, subject: &Subject, finding: &Finding) -> Action {
-        let matching = self.overrides.iter().rev().filter(|o| o.applies(subject));
-        let mut named = matching.filter(|o| o.detectors.is_empty() || names(&o.detectors, &finding.detector));
-        named.find_map(|o| o.findings).unwrap_or_else(|| self.findings.of(finding.confidence))
-    }
-
-    /// The action where not all was looked into.
-    fn partial(&self, subject: &Subject) -> Action {
-        self.overrides.iter().rev().filter(|o| o.applies(subject)).find_map(|o| o.partial).unwrap_or(self.partial)
+    /// The action for a finding that is not at home: what the first rule says that says something of it, of detectors before confidences.
+    fn action<'a>(&'a self, terms: &'a Terms, finding: &Finding, all: bool) -> (Action, Option<&'a Rule>) {
+        for rule in self.rules.of(terms, all) {
+            let named = rule.detectors.iter().find(|(name, _)| means(name, &finding.detector)).map(|(_, action)| *action);
+            if let Some(action) = named.or(rule.findings[finding.confidence as usize]) {
+                return (action, Some(rule));
+            }
+        }
+        (self.findings.of(finding.confidence), None)
     }
 
     fn at_home(&self, subject: &Subject, Located { location, finding }: &Located) -> bool {
@@ -163,15 +247,8 @@ impl Policy {
     }
 }
 
-impl crate::policy::Override {
-    fn applies(&self, subject: &Subject) -> bool {
-        let host = self.hosts.as_ref().is_none_or(|hosts| hosts.get(&subject.destination.host).is_some());
-        host && (self.sandboxes.is_empty() || self.sandboxes.contains(&subject.sandbox))
-    }
-}
-
-/// The stricter verdict; among permissions, the one that says most.
-fn strictest(a: Verdict, b: Verdict) -> Verdict {
+/// The stricter verdict with its rule; among permissions, the one that says most.
+fn strictest(a: Ruled, (verdict, rule): (Verdict, Option<&Rule>)) -> Ruled {
     let weight = |v: &Verdict| match v.reason {
         _ if v.action != Action::Allow => 0,
         Reason::CredentialAtHome => 3,
@@ -179,7 +256,8 @@ fn strictest(a: Verdict, b: Verdict) -> Verdict {
         Reason::LowConfidence => 1,
         _ => 0,
     };
-    if b.action > a.action || (b.action == a.action && weight(&b) > weight(&a)) { b } else { a }
+    let harder = verdict.action > a.0.action || (verdict.action == a.0.action && weight(&verdict) > weight(&a.0));
+    if harder { (verdict, rule.map(|r| Arc::clone(&r.name))) } else { a }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Who and where and what was found, to a verdict.
 //!
-//! [`Policy`] is a parsed, checked policy file. Its two questions are total functions: [`Policy::admit`] from the head alone, and
-//! [`Policy::judge`] on what the engine reported. Verdicts combine by maximum: allow < redact < deny.
+//! [`Policy`] is a parsed, checked policy file. [`Policy::terms`] finds the rules that a request falls under; its two questions are then total
+//! functions: [`Policy::admit`] from the head alone, and [`Policy::judge`] on what the engine reported. It has no clock and keeps no state:
+//! time comes with the [`Subject`], and who counts for a [`Budget`] brings the [`Usage`]. Verdicts combine by maximum: allow < redact < deny.
 
 mod address;
 mod destination;
@@ -9,17 +10,22 @@ mod explain;
 mod hosts;
 mod judge;
 mod limits;
+mod lint;
 mod parse;
 mod place;
 mod policy;
+mod reference;
+mod rules;
 mod units;
 mod verdict;
 
 pub use address::SPECIAL_RANGES;
 pub use destination::{Destination, Host, HostError};
 pub use explain::Explanation;
-pub use judge::{Judged, Judgement, Located, Subject};
+pub use judge::{Judged, Judgement, Located, Ruling, Subject, Would};
 pub use limits::PolicyLimits;
 pub use parse::{PolicyError, Preset};
 pub use policy::Policy;
+pub use reference::reference;
+pub use rules::{Budget, Details, Redaction, Settings, Terms, Usage};
 pub use verdict::{Action, Reason, Verdict};

@@ -4,6 +4,7 @@ use engine::{Confidence, Detector, Place, known};
 
 use crate::address::Range;
 use crate::hosts::HostMap;
+use crate::rules::Rules;
 use crate::{Action, PolicyLimits};
 
 /// A checked policy.
@@ -22,10 +23,8 @@ pub struct Policy {
     pub(crate) allow_private: Vec<Range>,
     pub(crate) findings: Actions,
     pub(crate) extra_homes: Vec<ExtraHome>,
-    pub(crate) redact: HostMap<()>,
-    pub(crate) redact_from: Confidence,
     pub(crate) partial: Action,
-    pub(crate) overrides: Vec<Override>,
+    pub(crate) rules: Rules,
     pub(crate) limits: PolicyLimits,
     pub(crate) lints: Vec<String>,
 }
@@ -52,23 +51,15 @@ pub(crate) struct ExtraHome {
     pub(crate) places: Vec<Place>,
 }
 
-/// What is different for some destinations, sandboxes or detectors.
-#[derive(Debug, Clone)]
-pub(crate) struct Override {
-    /// `None`: all hosts.
-    pub(crate) hosts: Option<HostMap<()>>,
-    /// Empty: all sandboxes.
-    pub(crate) sandboxes: Vec<String>,
-    /// Empty: all detectors.
-    pub(crate) detectors: Vec<String>,
-    pub(crate) findings: Option<Action>,
-    pub(crate) partial: Option<Action>,
+/// Whether a name (`github-pat-classic`, or `github-*`) means this detector; `known-secret:NAME` means one known secret.
+pub(crate) fn means(name: &str, detector: &Detector) -> bool {
+    let is = |id: &str| name.strip_suffix('*').map_or(name == id, |start| id.starts_with(start));
+    is(&detector.id) || known::name_of(detector).is_some_and(|known| is(&format!("{}:{known}", detector.id)))
 }
 
-/// Whether a name of a list (`github-pat-classic`, or `github-*`) means this detector; `known-secret:NAME` means one known secret.
+/// Whether one of several names means this detector.
 pub(crate) fn names(list: &[String], detector: &Detector) -> bool {
-    let means = |id: &str| list.iter().any(|name| name.strip_suffix('*').map_or(name == id, |start| id.starts_with(start)));
-    means(&detector.id) || known::name_of(detector).is_some_and(|name| means(&format!("{}:{name}", detector.id)))
+    list.iter().any(|name| means(name, detector))
 }
 
 impl Policy {

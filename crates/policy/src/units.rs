@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads `64KiB`, `1MiB`, `2GiB` or a plain number of bytes.
+/// Reads `64KiB`, `1MiB`, `2GiB`, `1TiB` or a plain number of bytes.
 pub(crate) fn bytes(text: &str) -> Option<u64> {
     let (number, unit) = split(text)?;
     let factor: u64 = match unit {
@@ -10,6 +10,7 @@ pub(crate) fn bytes(text: &str) -> Option<u64> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
+        "TiB" => 1 << 40,
         _ => return None,
     };
     number.checked_mul(factor)

@@ -57,6 +57,18 @@ pub enum Reason {
     UpgradeNotAllowed,
     /// The request can be read in two ways (host, path, length, encoding).
     Ambiguous,
+    /// A rule denies it.
+    RuleDenied,
+    /// The condition of a rule could not be evaluated.
+    RuleError,
+    /// More requests than the budget of a rule has.
+    RateLimited,
+    /// More bytes than the budget of a rule has.
+    VolumeExceeded,
+    /// More different hosts than the budget of a rule has.
+    TooManyHosts,
+    /// The body is larger than a rule lets it be.
+    BodyTooLarge,
     /// A limit of the policy (size, time, memory) was reached.
     LimitExceeded,
     /// The scanner could not do its work.
@@ -64,6 +76,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason, the verdict it comes with, and when: the table of the documentation.
+    pub const ALL: &[(Reason, &str, &str)] = &[
+        (Reason::Clean, "allow", "nothing speaks against it"),
+        (Reason::CredentialAtHome, "allow", "a credential where it belongs"),
+        (Reason::LowConfidence, "allow", "findings that policy lets pass"),
+        (Reason::SecretRedacted, "redact", "secrets were replaced by placeholders"),
+        (Reason::SecretFound, "deny", "a secret where it does not belong"),
+        (Reason::RedactionImpossible, "deny", "it would be replaced, but the place is signed, compressed, binary or a host name"),
+        (Reason::PartialCoverage, "deny (or allow)", "something could not be looked into"),
+        (Reason::HostBlocked, "deny", "the host is on a block list"),
+        (Reason::HostNotAllowed, "deny", "`hosts.mode` is `allowlist`, and neither `hosts.allow` nor a rule allows it"),
+        (Reason::IpLiteral, "deny", "an address instead of a name"),
+        (Reason::PrivateAddress, "deny", "a special-purpose address or a private name"),
+        (Reason::PortNotAllowed, "deny", "the port is not in `hosts.ports`"),
+        (Reason::MethodNotAllowed, "deny", "the method is not in `methods`"),
+        (Reason::UpgradeNotAllowed, "deny", "a protocol that is not scanned"),
+        (Reason::Ambiguous, "deny", "host, path, length or encoding can be read in two ways"),
+        (Reason::RuleDenied, "deny", "a rule with `action: deny`"),
+        (Reason::RuleError, "deny", "the `when` of a rule could not be evaluated (a header that is not there, say)"),
+        (Reason::RateLimited, "deny, 429", "`budget.requests`; `Retry-After` says when one fits again"),
+        (Reason::VolumeExceeded, "deny, 429", "`budget.bytes`; `Retry-After` too"),
+        (Reason::TooManyHosts, "deny, 429", "`budget.new_hosts`; `Retry-After` too"),
+        (Reason::BodyTooLarge, "deny, 413", "`max_body`"),
+        (Reason::LimitExceeded, "deny", "time or memory"),
+        (Reason::Internal, "deny, 503", "the scanner could not do its work"),
+    ];
+
     /// The snake_case code.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -82,6 +121,12 @@ impl Reason {
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeNotAllowed => "upgrade_not_allowed",
             Reason::Ambiguous => "ambiguous_request",
+            Reason::RuleDenied => "rule_denied",
+            Reason::RuleError => "rule_error",
+            Reason::RateLimited => "rate_limited",
+            Reason::VolumeExceeded => "volume_exceeded",
+            Reason::TooManyHosts => "too_many_hosts",
+            Reason::BodyTooLarge => "body_too_large",
             Reason::LimitExceeded => "limit_exceeded",
             Reason::Internal => "internal",
         }

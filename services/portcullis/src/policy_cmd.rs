@@ -1,11 +1,14 @@
-//! `portcullis policy`: check a policy file, and explain what it says of a request.
+//! `portcullis policy`: check a policy, explain, compare and test what it decides.
 
-use std::path::PathBuf;
+mod cases;
+mod diff;
+mod explain;
 
-use anyhow::{Context, Result, anyhow};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
 use clap::Subcommand;
-use engine::Coverage;
-use policy::{Destination, Subject};
+use engine::Detector;
 
 use crate::cli::exit;
 use crate::{config_files, out};
@@ -18,58 +21,44 @@ pub(crate) enum PolicyCommand {
         /// The policy file.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// More detectors, laid over the built-in ones: a file, or a folder of `*.yaml`; may be given several times.
+        #[arg(long, value_name = "PATH")]
+        rules: Vec<PathBuf>,
     },
-    /// Say what the policy decides of a request from its head, and which line decides it.
-    Explain {
-        /// The policy file [default: the built-in policy `default`].
-        #[arg(long, value_name = "FILE")]
-        policy: Option<PathBuf>,
-        /// The request's method.
-        #[arg(long, default_value = "GET")]
-        method: String,
-        /// The sandbox that sends.
-        #[arg(long, default_value = "local")]
-        sandbox: String,
-        /// Where it goes: `https://host/path`.
-        #[arg(value_name = "URL")]
-        url: String,
-    },
+    /// Say what the policy decides of a request from its head, and which rule decides it.
+    Explain(explain::ExplainArgs),
+    /// Judge recorded requests by two policies and say what changes. Something changes: 1, else 0.
+    Diff(diff::DiffArgs),
+    /// Run cases: requests, and what the policy must decide of them. One fails: 1, else 0.
+    Test(cases::TestArgs),
+    /// Print the reference of the policy language in Markdown: a part of docs/configuration.md.
+    Docs,
 }
 
-/// Runs the command. `check` with remarks, and `explain` of a denied request: 1.
+/// Runs the command. `check` with remarks, `explain` of a denied request, `diff` with changes and `test` with failures: 1.
 ///
 /// # Errors
-/// When the file cannot be read or is no policy.
+/// When a file cannot be read or is not what it should be.
 pub(crate) fn run(command: PolicyCommand) -> Result<u8> {
     match command {
-        PolicyCommand::Check { file } => {
-            let policy = config_files::policy(Some(&file))?;
-            let lints = policy.lints();
-            lints.iter().try_for_each(|lint| out::line(&format!("{}: {lint}", file.display())))?;
-            out::note(&format!(
-                "{}: {}",
-                file.display(),
-                if lints.is_empty() { "fine".into() } else { format!("{} remarks", lints.len()) }
-            ));
-            Ok(if lints.is_empty() { exit::FINE } else { exit::FOUND })
-        }
-        PolicyCommand::Explain { policy, method, sandbox, url } => {
-            let policy = config_files::policy(policy.as_deref())?;
-            let explanation = policy.explain(&subject(&method, sandbox, &url)?, &[], Coverage::Complete);
-            out::line(explanation.to_string().trim_end())?;
-            Ok(if explanation.verdict.action == policy::Action::Deny { exit::FOUND } else { exit::FINE })
+        PolicyCommand::Check { file, rules } => check(&file, &rules),
+        PolicyCommand::Explain(args) => explain::run(&args),
+        PolicyCommand::Diff(args) => diff::run(&args),
+        PolicyCommand::Test(args) => cases::run(&args),
+        PolicyCommand::Docs => {
+            out::bytes(policy::reference().as_bytes())?;
+            Ok(exit::FINE)
         }
     }
 }
 
-fn subject(method: &str, sandbox: String, url: &str) -> Result<Subject> {
-    let (tls, rest) = match url.split_once("://") {
-        Some(("https", rest)) => (true, rest),
-        Some(("http", rest)) => (false, rest),
-        _ => return Err(anyhow!("{url}: not an http or https URL")),
-    };
-    let cut = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let path = rest[cut..].split(['?', '#']).next().filter(|p| !p.is_empty()).unwrap_or("/").to_owned();
-    let destination = Destination::parse(&rest[..cut], tls).with_context(|| format!("{url}: the host"))?;
-    Ok(Subject { sandbox, method: method.to_ascii_uppercase(), destination, path, upgrade: None, body_signed: false })
+fn check(file: &Path, rules: &[PathBuf]) -> Result<u8> {
+    let policy = config_files::policy(Some(file))?;
+    let rules = config_files::rules(rules)?;
+    let detectors: Vec<&Detector> = rules.detectors().iter().collect();
+    let lints: Vec<String> = policy.lints().iter().cloned().chain(policy.detector_lints(&detectors)).collect();
+    lints.iter().try_for_each(|lint| out::line(&format!("{}: {lint}", file.display())))?;
+    let said = if lints.is_empty() { "fine".into() } else { format!("{} remarks", lints.len()) };
+    out::note(&format!("{}: {said}", file.display()));
+    Ok(if lints.is_empty() { exit::FINE } else { exit::FOUND })
 }

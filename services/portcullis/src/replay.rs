@@ -4,19 +4,22 @@ mod record;
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Bytes, BytesMut};
 use clap::Args;
+use engine::FingerprintKey;
 use inspect::{Inspector, Opened, Outcome, Release, Snapshot, Step};
 use policy::Action;
 
 use crate::cli::exit;
 use crate::{config_files, known_files, out};
-use record::{Answer, Request};
+use record::Answer;
+
+pub(crate) use record::{Request, now, split_url};
 
 /// What `replay` can be told.
 #[derive(Debug, Args)]
@@ -50,18 +53,35 @@ const MAX_LINE: u64 = 384 << 20;
 /// # Errors
 /// When the file cannot be read, or a line is no request.
 pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
-    let policy = config_files::policy(args.policy.as_deref())?;
     let key = args.fingerprint_key.as_deref().map_or_else(config_files::random_key, config_files::fingerprint_key)?;
-    let engine = config_files::engine(&config_files::rules(&args.rules)?, &policy, key.clone())?;
-    let engine = known_files::Registry::new(&args.known)?.lay_over(engine, &key, &mut |line| out::note(&line))?;
-    let inspector = Inspector::new(Snapshot { engine, policy: Arc::new(policy) }, 0);
-    let mut reader: Box<dyn BufRead> = match &args.file {
+    let judge = Judge::with_key(args.policy.as_deref(), &args.rules, &args.known, key)?;
+    let mut stopped = false;
+    each(args.file.as_deref(), |request| {
+        let id = request.id.clone();
+        let (head, body) = request.into_message()?;
+        let begun = Instant::now();
+        let (outcome, redacted) = judge.judge(head, body);
+        stopped |= outcome.verdict.action != Action::Allow;
+        let mut answer = Answer::new(id, &outcome, begun.elapsed());
+        if args.emit_redacted && outcome.verdict.action == Action::Redact {
+            answer.redacted(&redacted);
+        }
+        out::line(&serde_json::to_string(&answer)?)
+    })?;
+    Ok(if stopped { exit::FOUND } else { exit::FINE })
+}
+
+/// Takes every request of a file (`-` or none: standard input), in order.
+///
+/// # Errors
+/// When the file cannot be read, a line is no request, or `take` fails.
+pub(crate) fn each(file: Option<&Path>, mut take: impl FnMut(Request) -> Result<()>) -> Result<()> {
+    let mut reader: Box<dyn BufRead> = match file {
         Some(path) if path.as_os_str() != "-" => {
             Box::new(BufReader::new(File::open(path).with_context(|| format!("cannot read {}", path.display()))?))
         }
         _ => Box::new(io::stdin().lock()),
     };
-    let mut stopped = false;
     let mut line = Vec::new();
     for number in 1_u64.. {
         line.clear();
@@ -75,18 +95,36 @@ pub(crate) fn run(args: &ReplayArgs) -> Result<u8> {
             bail!("line {number}: longer than {MAX_LINE} bytes");
         }
         let request: Request = serde_json::from_slice(&line).with_context(|| format!("line {number}: not a request"))?;
-        let id = request.id.clone();
-        let (head, body) = request.into_message().with_context(|| format!("line {number}"))?;
-        let begun = Instant::now();
-        let (outcome, redacted) = judge(&inspector, head, body);
-        stopped |= outcome.verdict.action != Action::Allow;
-        let mut answer = Answer::new(id, &outcome, begun.elapsed());
-        if args.emit_redacted && outcome.verdict.action == Action::Redact {
-            answer.redacted(&redacted);
-        }
-        out::line(&serde_json::to_string(&answer)?)?;
+        take(request).with_context(|| format!("line {number}"))?;
     }
-    Ok(if stopped { exit::FOUND } else { exit::FINE })
+    Ok(())
+}
+
+/// Judges requests as live traffic is judged.
+pub(crate) struct Judge {
+    inspector: Inspector,
+}
+
+impl Judge {
+    /// With fingerprints that are good for this run.
+    ///
+    /// # Errors
+    /// When a file cannot be read or is not what it should be.
+    pub(crate) fn new(policy: Option<&Path>, rules: &[PathBuf], known: &[PathBuf]) -> Result<Judge> {
+        Judge::with_key(policy, rules, known, config_files::random_key()?)
+    }
+
+    fn with_key(policy: Option<&Path>, rules: &[PathBuf], known: &[PathBuf], key: FingerprintKey) -> Result<Judge> {
+        let policy = config_files::policy(policy)?;
+        let engine = config_files::engine(&config_files::rules(rules)?, &policy, key.clone())?;
+        let engine = known_files::Registry::new(known)?.lay_over(engine, &key, &mut |line| out::note(&line))?;
+        Ok(Judge { inspector: Inspector::new(Snapshot { engine, policy: Arc::new(policy) }, 0) })
+    }
+
+    /// One request, and the body as it would travel.
+    pub(crate) fn judge(&self, head: inspect::Head, body: Bytes) -> (Outcome, Bytes) {
+        judge(&self.inspector, head, body)
+    }
 }
 
 /// One request through the Inspector, in chunks as a gateway sees them.

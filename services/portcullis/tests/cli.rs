@@ -129,6 +129,128 @@ fn policies_are_explained_and_detectors_check_themselves() {
     }
 }
 
+/// The fenced blocks of a document: the language, what stands in the line before, and the text.
+fn blocks(document: &str) -> Vec<(String, String, String)> {
+    let mut out = Vec::new();
+    let mut lines = document.lines();
+    let mut before = String::new();
+    while let Some(line) = lines.next() {
+        match line.strip_prefix("```") {
+            Some(language) => {
+                let text: String = lines.by_ref().take_while(|l| *l != "```").map(|l| format!("{l}\n")).collect();
+                out.push((language.to_owned(), std::mem::take(&mut before), text));
+            }
+            None if line.is_empty() => {}
+            None => line.clone_into(&mut before),
+        }
+    }
+    out
+}
+
+#[test]
+fn the_examples_of_the_policy_language_do_what_the_document_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let document = std::fs::read_to_string(path).expect("docs/configuration.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut ran = 0;
+    for (language, before, text) in blocks(&document) {
+        if let Some(name) = before.strip_prefix('`').and_then(|b| b.strip_suffix("`:")) {
+            write(folder.path(), name, &text);
+        }
+        if language != "console" {
+            continue;
+        }
+        for step in text.split("$ portcullis ").skip(1) {
+            let (command, expected) = step.split_once('\n').expect("a line");
+            let shell = format!("\"$PORTCULLIS\" {command}");
+            let output = Command::new("sh")
+                .args(["-c", &shell])
+                .current_dir(folder.path())
+                .env("PORTCULLIS", env!("CARGO_BIN_EXE_portcullis"))
+                .output()
+                .expect("it runs");
+            let (_, out, err) = said(&output);
+            assert_eq!(out, expected, "portcullis {command}\n{err}");
+            ran += 1;
+        }
+    }
+    assert_eq!(ran, 4);
+    let (code, _, err) = said(&run(&["policy", "check", folder.path().join("policy.yaml").to_str().expect("text")], ""));
+    assert!(code == Some(0) && err.contains("fine"), "{err}");
+}
+
+#[test]
+fn the_document_of_the_policy_language_is_the_one_that_the_types_give() {
+    let (code, text, _) = said(&run(&["policy", "docs"], ""));
+    assert_eq!(code, Some(0));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let written = std::fs::read_to_string(path).expect("docs/configuration.md");
+    let (_, rest) = written.split_once("do not edit, run it again. -->\n").expect("the beginning");
+    let (part, _) = rest.split_once("<!-- End of what").expect("the end");
+    assert!(
+        part.trim() == text.trim(),
+        "docs/configuration.md is old: put the output of `portcullis policy docs` between its two comments"
+    );
+}
+
+#[test]
+fn policies_are_compared_and_tested_with_exit_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let old = write(folder.path(), "old.yaml", "version: 1\n");
+    let new = write(folder.path(), "new.yaml", "version: 1\nrules: [{name: no-posts, methods: [POST], action: deny, mode: monitor}]\n");
+    let lines = "{\"id\": 7, \"method\": \"POST\", \"url\": \"https://a.example/\"}\n{\"id\": \"x\", \"method\": \"GET\", \"url\": \"https://a.example/\"}\n";
+    let requests = write(folder.path(), "requests.jsonl", lines);
+    let (code, out, err) = said(&run(&["policy", "diff", &old, &new, "--requests", &requests], ""));
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(1), "7: allow clean -> allow clean, would deny rule_denied (rule no-posts)\n1 of 2 requests change\n"),
+        "{err}"
+    );
+    assert_eq!(said(&run(&["policy", "diff", &old, &old, "--requests", "-"], lines)).0, Some(0));
+
+    let case = |expect: &str| format!("cases: [{{name: a, request: {{url: 'https://webhook.site/'}}, expect: {expect}}}]\n");
+    for (expect, code, words) in [
+        ("{verdict: deny, reason: host_blocked}", 0, "1 cases, 0 failures"),
+        ("{verdict: allow}", 1, "FAIL a: verdict: expected allow, got deny"),
+        ("{reason: host_bloked}", 2, "expect.reason"),
+        ("{}", 2, "expect: is empty"),
+        ("{verdict: deny, raeson: clean}", 2, "raeson"),
+    ] {
+        let file = write(folder.path(), "cases.yaml", &case(expect));
+        let (got, out, err) = said(&run(&["policy", "test", &file], ""));
+        assert!(got == Some(code) && (out.contains(words) || err.contains(words)), "{expect}: {out}{err}");
+    }
+    let bad = write(folder.path(), "bad.yaml", "version: 1\nrules: [{name: a, detectors: {github-pat-clasic: allow}}]\n");
+    let (code, out, _) = said(&run(&["policy", "check", &bad], ""));
+    assert!(code == Some(1) && out.contains("did you mean \"github-pat-classic\"?"), "{out}");
+}
+
+#[test]
+fn replay_goes_by_the_time_of_the_requests() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = write(
+        folder.path(),
+        "p.yaml",
+        "version: 1\nrules:\n  - {name: few, budget: {window: 1m, requests: 1}}\n  - {name: later, paths: [/x], action: deny, monitor_until: 2026-01-02T00:00:00Z}\n",
+    );
+    let line = |time: &str, path: &str| {
+        format!("{{\"id\": 1, \"method\": \"GET\", \"url\": \"https://a.example{path}\", \"time\": \"{time}\"}}\n")
+    };
+    let input = [
+        line("2026-01-01T00:00:00Z", "/"),
+        line("2026-01-01T00:00:30Z", "/"),
+        line("2026-01-01T00:02:00Z", "/x"),
+        line("2026-01-02T00:00:00Z", "/x"),
+    ]
+    .concat();
+    let (_, out, err) = said(&run(&["replay", "--policy", &policy], &input));
+    let answers: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+    let reasons: Vec<_> = answers.iter().map(|a| a["reason"].as_str().unwrap_or_default()).collect();
+    assert_eq!(reasons, ["clean", "rate_limited", "clean", "rule_denied"], "{err}");
+    assert_eq!((answers[1]["rule"].as_str(), answers[1]["retry_after"].as_u64()), (Some("few"), Some(34)));
+    assert_eq!((answers[2]["would"]["reason"].as_str(), answers[3]["rule"].as_str()), (Some("rule_denied"), Some("later")));
+}
+
 #[test]
 fn a_ca_is_made_once_and_shown_without_its_key() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -198,6 +198,7 @@ fn head_of(head: Option<pb::RequestHead>, end: bool) -> Result<Head, Status> {
     Ok(Head {
         request_id: if id.is_empty() { request_id() } else { id },
         sandbox: or(sandbox, "api"),
+        at: crate::record::milliseconds(),
         method: or(method, "POST"),
         tls,
         authority: authority.to_owned(),
@@ -232,6 +233,13 @@ fn outcome_of(outcome: &Outcome, request_id: String) -> pb::Outcome {
         findings: findings.collect(),
         request_id,
         cached: outcome.cached,
+        rule: outcome.rule.as_deref().unwrap_or_default().to_owned(),
+        would: outcome.would.as_ref().map(|would| pb::Would {
+            verdict: verdict(would.verdict.action).into(),
+            reason: would.verdict.reason.as_str().to_owned(),
+            rule: would.rule.to_string(),
+        }),
+        retry_after: outcome.retry_after.unwrap_or_default(),
     }
 }
 

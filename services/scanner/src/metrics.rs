@@ -14,6 +14,8 @@ pub struct Metrics {
     pub findings: IntCounterVec,
     /// Requests that could not be looked into as a whole, by gap.
     pub partial: IntCounterVec,
+    /// What rules that only watch would have done, by verdict and reason.
+    pub monitored: IntCounterVec,
     /// Time the scanner spent on a request; waiting for bytes is not counted.
     pub duration: Histogram,
     /// Body bytes of a request.
@@ -62,6 +64,11 @@ impl Metrics {
                 &["detector", "action"],
             )?,
             partial: counters("portcullis_partial_coverage_total", "Requests that could not be looked into as a whole, by gap.", &["gap"])?,
+            monitored: counters(
+                "portcullis_monitored_total",
+                "Requests that a rule in monitor mode would have stopped or changed, by verdict and reason.",
+                &["verdict", "reason"],
+            )?,
             duration: Histogram::with_opts(durations)?,
             body_bytes: Histogram::with_opts(sizes)?,
             streams: IntGauge::new("portcullis_streams", "Requests under way.")?,
@@ -70,7 +77,7 @@ impl Metrics {
             reloads: counters("portcullis_reloads_total", "Reloads of policy and detectors, by result.", &["result"])?,
             audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
         };
-        for vec in [&metrics.requests, &metrics.findings, &metrics.partial, &metrics.streams_ended, &metrics.reloads] {
+        for vec in [&metrics.requests, &metrics.findings, &metrics.partial, &metrics.monitored, &metrics.streams_ended, &metrics.reloads] {
             registry.register(Box::new(vec.clone()))?;
         }
         for histogram in [&metrics.duration, &metrics.body_bytes] {
@@ -96,6 +103,7 @@ pub(crate) struct InspectorMetrics {
     hits: IntCounter,
     misses: IntCounter,
     evictions: IntCounter,
+    budgets: IntCounter,
 }
 
 impl InspectorMetrics {
@@ -106,23 +114,27 @@ impl InspectorMetrics {
             hits: IntCounter::new("portcullis_cache_hits_total", "Reports that came from the cache.")?,
             misses: IntCounter::new("portcullis_cache_misses_total", "Reports that had to be made.")?,
             evictions: IntCounter::new("portcullis_cache_evictions_total", "Reports that had to leave the cache.")?,
+            budgets: IntCounter::new("portcullis_budget_evictions_total", "Budgets of sandboxes that had to be forgotten to make room.")?,
         })
     }
 }
 
 impl Collector for InspectorMetrics {
     fn desc(&self) -> Vec<&Desc> {
-        let counters = [&self.hits, &self.misses, &self.evictions];
+        let counters = [&self.hits, &self.misses, &self.evictions, &self.budgets];
         self.held.desc().into_iter().chain(counters.into_iter().flat_map(Collector::desc)).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         self.held.set(i64::try_from(self.inspector.memory().used()).unwrap_or(i64::MAX));
         let stats = self.inspector.cache_stats();
-        for (counter, now) in [(&self.hits, stats.hits), (&self.misses, stats.misses), (&self.evictions, stats.evictions)] {
+        let budgets = self.inspector.budget_evictions();
+        for (counter, now) in
+            [(&self.hits, stats.hits), (&self.misses, stats.misses), (&self.evictions, stats.evictions), (&self.budgets, budgets)]
+        {
             counter.inc_by(now.saturating_sub(counter.get()));
         }
-        let counters = [&self.hits, &self.misses, &self.evictions];
+        let counters = [&self.hits, &self.misses, &self.evictions, &self.budgets];
         self.held.collect().into_iter().chain(counters.into_iter().flat_map(Collector::collect)).collect()
     }
 }

@@ -64,6 +64,9 @@ impl Recorder {
         if let Coverage::Partial { gap, .. } = outcome.coverage {
             metrics.partial.with_label_values(&[gap.as_str()]).inc();
         }
+        if let Some(would) = &outcome.would {
+            metrics.monitored.with_label_values(&[would.verdict.action.as_str(), would.verdict.reason.as_str()]).inc();
+        }
         for (located, judged) in &outcome.findings {
             metrics.findings.with_label_values(&[located.finding.detector.id.as_str(), judged.action.as_str()]).inc();
         }
@@ -73,6 +76,12 @@ impl Recorder {
             audit.record(&AuditRecord::new(now(), facts, outcome, u64::try_from(busy.as_micros()).unwrap_or(u64::MAX)));
         }
     }
+}
+
+/// The wall clock, in milliseconds since the Unix epoch: by it budgets and schedules go.
+pub(crate) fn milliseconds() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// 128 random bits, hexadecimal.

@@ -12,8 +12,7 @@ fn subject(authority: &str, tls: bool) -> Subject {
         method: "POST".into(),
         destination: Destination::parse(authority, tls).unwrap(),
         path: "/".into(),
-        upgrade: None,
-        body_signed: false,
+        ..Subject::default()
     }
 }
 
@@ -31,8 +30,16 @@ fn finding(location: Location, confidence: Confidence) -> Located {
 }
 
 fn judge(policy: &Policy, subject: &Subject, findings: &[Located]) -> (Action, Reason) {
-    let verdict = policy.judge(subject, findings, Coverage::Complete).verdict;
+    let verdict = judgement(policy, subject, findings, Coverage::Complete).verdict;
     (verdict.action, verdict.reason)
+}
+
+fn judgement(policy: &Policy, subject: &Subject, findings: &[Located], coverage: Coverage) -> Judgement {
+    policy.judge(subject, &policy.terms(subject, Details::none()), findings, coverage)
+}
+
+fn admit(policy: &Policy, subject: &Subject) -> Verdict {
+    policy.admit(subject, &policy.terms(subject, Details::none())).verdict
 }
 
 fn authorization() -> Location {
@@ -74,10 +81,10 @@ fn llm_text_is_redacted_unless_it_cannot_be() {
 
 #[test]
 fn partial_coverage_is_denied_and_may_be_allowed_for_a_host() {
-    let source = "version: 1\noverrides:\n  - {hosts: [a.example], partial_coverage: allow}\n  - {sandboxes: [trusted], findings: allow}\n";
+    let source = "version: 1\nrules:\n  - {name: a, hosts: [a.example], partial_coverage: allow}\n  - {name: b, sandboxes: [trusted], findings: {certain: allow}}\n";
     let policy = Policy::from_yaml("p", source).unwrap();
     let partial = Coverage::Partial { at: 0, gap: Gap::Encrypted };
-    let of = |host| policy.judge(&subject(host, true), &[], partial).verdict;
+    let of = |host| judgement(&policy, &subject(host, true), &[], partial).verdict;
     assert_eq!((of("a.example").action, of("b.example").action), (Action::Allow, Action::Deny));
     assert_eq!(of("b.example").reason, Reason::PartialCoverage);
     let mut trusted = subject("b.example", true);
@@ -88,31 +95,32 @@ fn partial_coverage_is_denied_and_may_be_allowed_for_a_host() {
 #[test]
 fn the_head_alone_refuses_what_no_content_can_excuse() {
     let policy = Policy::preset(Preset::Default);
-    let admit = |authority: &str| policy.admit(&subject(authority, true)).reason;
-    assert_eq!(admit("example.com"), Reason::Clean);
-    assert_eq!(admit("1.1.1.1"), Reason::IpLiteral);
+    let admit_to = |authority: &str| admit(&policy, &subject(authority, true)).reason;
+    assert_eq!(admit_to("example.com"), Reason::Clean);
+    assert_eq!(admit_to("1.1.1.1"), Reason::IpLiteral);
     for private in
         ["127.0.0.1", "2130706433", "[::1]", "[fd00:ec2::254]", "169.254.169.254", "localhost", "metadata.google.internal", "printer"]
     {
-        assert_eq!(admit(private), Reason::PrivateAddress, "{private}");
+        assert_eq!(admit_to(private), Reason::PrivateAddress, "{private}");
     }
-    assert_eq!(admit("example.com:22"), Reason::PortNotAllowed);
+    assert_eq!(admit_to("example.com:22"), Reason::PortNotAllowed);
     let upgrade = Subject { upgrade: Some("websocket".into()), ..subject("example.com", true) };
-    assert_eq!(policy.admit(&upgrade).reason, Reason::UpgradeNotAllowed);
+    assert_eq!(admit(&policy, &upgrade).reason, Reason::UpgradeNotAllowed);
     let only = Policy::from_yaml("p", "version: 1\nmethods: [GET]\n").unwrap();
-    assert_eq!(only.admit(&subject("example.com", true)).reason, Reason::MethodNotAllowed);
+    assert_eq!(admit(&only, &subject("example.com", true)).reason, Reason::MethodNotAllowed);
     let mirror = policy.with_private(&["10.0.0.0/8".into()]).unwrap();
-    assert_eq!(mirror.admit(&subject("mirror.internal", true)).reason, Reason::Clean);
-    assert_eq!(mirror.admit(&subject("127.0.0.1", true)).reason, Reason::PrivateAddress);
+    assert_eq!(admit(&mirror, &subject("mirror.internal", true)).reason, Reason::Clean);
+    assert_eq!(admit(&mirror, &subject("127.0.0.1", true)).reason, Reason::PrivateAddress);
 }
 
 #[test]
 fn an_explanation_names_what_decides() {
     let policy = Policy::preset(Preset::Default);
-    let text = policy.explain(&subject("webhook.site", true), &[], Coverage::Complete).to_string();
+    let text = policy.explain(&subject("webhook.site", true), Details::none(), &[], Coverage::Complete).to_string();
     assert!(text.contains("deny: host_blocked") && text.contains("catcher"), "{text}");
-    let text =
-        policy.explain(&subject("api.anthropic.com", true), &[finding(Location::Body, Confidence::High)], Coverage::Complete).to_string();
+    let text = policy
+        .explain(&subject("api.anthropic.com", true), Details::none(), &[finding(Location::Body, Confidence::High)], Coverage::Complete)
+        .to_string();
     assert!(text.contains("redact: secret_redacted") && text.contains("github-pat-classic (high) in body: not at home, redact"), "{text}");
 }
 
@@ -130,11 +138,11 @@ proptest! {
         let all: Vec<Located> = picks.iter().map(make).collect();
         let mut before = Action::Allow;
         for n in 0..=all.len() {
-            let now = policy.judge(&subject, &all[..n], Coverage::Complete).verdict.action;
+            let now = judgement(&policy, &subject, &all[..n], Coverage::Complete).verdict.action;
             prop_assert!(now >= before);
             before = now;
         }
         let reversed: Vec<Located> = all.iter().rev().cloned().collect();
-        prop_assert_eq!(policy.judge(&subject, &reversed, Coverage::Complete).verdict.action, before);
+        prop_assert_eq!(judgement(&policy, &subject, &reversed, Coverage::Complete).verdict.action, before);
     }
 }

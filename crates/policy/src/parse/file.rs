@@ -1,40 +1,144 @@
-//! The form of a policy file.
+//! The form of a policy file: every key with its type and with what the documentation says of it.
 
-use engine::Confidence;
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{self, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::Action;
+use crate::reference::Key;
+use crate::rules::Redaction;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct File {
-    pub(super) version: Spanned<u32>,
-    pub(super) extends: Option<Spanned<String>>,
-    #[serde(default)]
-    pub(super) hosts: Hosts,
-    pub(super) methods: Option<Vec<Spanned<String>>>,
-    #[serde(default)]
-    pub(super) findings: Findings,
-    #[serde(default)]
-    pub(super) home: Homes,
-    #[serde(default)]
-    pub(super) redact: Redact,
-    pub(super) partial_coverage: Option<Action>,
-    pub(super) private_addresses: Option<Permission>,
-    #[serde(default)]
-    pub(super) allow_private: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) overrides: Vec<Spanned<Override>>,
-    #[serde(default)]
-    pub(super) limits: Limits,
+/// A part of the file, and the rows of the documentation for it: key: type, values, what counts without it, meaning, an example.
+macro_rules! part {
+    ($(#[$about:meta])* $name:ident ($rows:ident at $path:literal) { $($field:ident: $type:ty, $values:literal, $default:literal, $meaning:literal, $example:literal;)* }) => {
+        $(#[$about])*
+        #[derive(Deserialize, Default)]
+        #[serde(deny_unknown_fields, default)]
+        pub(super) struct $name {
+            $(pub(super) $field: $type,)*
+        }
+
+        pub(crate) const $rows: &[Key] = &[
+            $(Key { path: concat!($path, stringify!($field)), values: $values, default: $default, meaning: $meaning, example: $example },)*
+        ];
+    };
 }
+
+type Texts = Vec<Spanned<String>>;
+
+part! {
+    /// The whole file.
+    File (FILE at "") {
+        version: Option<Spanned<u32>>, "`1`", "–", "required", "1";
+        extends: Option<Spanned<Names>>, "presets", "`default`", "where the rest comes from; of several the later ones count, and the file itself counts most. `default` comes first unless `strict` is named", "[strict, llm-apis]";
+        hosts: Hosts, "", "", "which hosts may be reached at all", "{mode: allowlist}";
+        methods: Option<Texts>, "methods, upper case", "all", "methods that may be used at all", "[GET, HEAD, POST]";
+        private_addresses: Option<Permission>, "`allow`, `deny`", "`deny`", "special-purpose addresses and private names (`localhost`, `.internal`, …) in the URL; what names resolve to is the gateway's filter", "deny";
+        allow_private: Texts, "address ranges", "none", "exceptions; `up --allow-upstream` adds to these and to the gateway's filter", "[10.1.0.0/16]";
+        findings: Findings, "", "", "a finding that is not at home, by confidence", "{low: deny}";
+        home: Homes, "", "", "where credentials belong", "{extra: []}";
+        partial_coverage: Option<Permission>, "`allow`, `deny`", "`deny`", "where not all could be looked into", "deny";
+        groups: BTreeMap<String, Texts>, "`NAME: [sandboxes]`", "none", "names for sandboxes; a star stands for any text (`ci-*`)", "{ci: [\"ci-*\", nightly]}";
+        rules: Vec<Spanned<Rule>>, "rules", "none", "below", "[{name: no-uploads, methods: [PUT], action: deny}]";
+        limits: Limits, "", "", "what a scanner takes on", "{buffer: 1MiB}";
+    }
+}
+
+part! {
+    Hosts (HOSTS at "hosts.") {
+        mode: Option<Mode>, "`open`, `allowlist`", "`open`", "`allowlist`: only what `hosts.allow` or a rule allows may be reached", "allowlist";
+        allow: Texts, "host patterns", "none", "added to the preset's; takes a host off the shipped block list, and exempts an address or private name that is named", "[api.example.com, \"*.example.org\"]";
+        block: Texts, "host patterns", "none", "added; wins over `allow` and over rules", "[bad.example]";
+        shipped_blocklist: Option<bool>, "bool", "`true`", "paste sites, file drops, tunnels, request catchers (`crates/policy/presets/blocklist.yaml`)", "true";
+        ip_literals: Option<Permission>, "`allow`, `deny`", "`deny`", "URLs with an address instead of a name, in any notation", "deny";
+        ports: Option<Vec<Spanned<u16>>>, "ports", "`[80, 443]`", "replaces the preset's", "[443]";
+    }
+}
+
+part! {
+    Findings (FINDINGS at "findings.") {
+        certain: Option<Action>, "`allow`, `redact`, `deny`", "`deny`", "a checksum holds, or the shape can be nothing else", "deny";
+        high: Option<Action>, "`allow`, `redact`, `deny`", "`deny`", "the shape is the provider's own", "deny";
+        medium: Option<Action>, "`allow`, `redact`, `deny`", "`deny`", "context or structure speaks for a secret", "redact";
+        low: Option<Action>, "`allow`, `redact`, `deny`", "`allow`", "worth counting", "allow";
+    }
+}
+
+part! {
+    Homes (HOMES at "home.") {
+        extra: Vec<Spanned<Home>>, "homes", "none", "where credentials belong beyond what their detectors say", "[{detectors: [\"github-*\"], hosts: [ghe.example.com]}]";
+    }
+}
+
+part! {
+    Home (HOME at "home.extra[].") {
+        detectors: Texts, "detectors", "–", "an id, `github-*`, or `known-secret:NAME` for a [known secret](known-secrets.md); required", "[\"github-*\"]";
+        hosts: Texts, "host patterns", "–", "required", "[ghe.example.com]";
+        places: Texts, "places", "`[credential-header]`", "`credential-header`, `header:NAME`, `query:NAME`, `body:NAME`, `path`", "[\"header:x-token\"]";
+    }
+}
+
+part! {
+    Limits (LIMITS at "limits.") {
+        buffer: Option<Spanned<String>>, "64KiB–16MiB", "`1MiB`", "up to this a body is held until the verdict", "256KiB";
+        memory: Option<Spanned<String>>, "16MiB–1TiB", "`512MiB`", "all holds of a scanner together; as it fills, streams hold less, then none is taken any more", "1GiB";
+        decoded: Option<Spanned<String>>, "64KiB–16GiB", "`64MiB`", "bytes that the layers of one location may decode to", "128MiB";
+        depth: Option<Spanned<u32>>, "1–16", "`8`", "layers inside layers", "6";
+        ratio: Option<Spanned<u64>>, "10–100000", "`200`", "decoded bytes per compressed byte, beyond a grace of 1 MiB", "100";
+        stream_timeout: Option<Spanned<String>>, "1s–24h", "`10m`", "a whole request", "5m";
+        pause: Option<Spanned<String>>, "1ms–60s", "`50ms`", "a body of unknown length that pauses longer gets its clean part released", "100ms";
+        hold_timeout: Option<Spanned<String>>, "10ms–10m", "`10s`", "how long a tail that may still become a secret is held after that", "2s";
+    }
+}
+
+part! {
+    Rule (RULE at "rules[].") {
+        name: Option<Spanned<String>>, "text", "–", "what audit records, answers and `policy explain` call it; required (letters, digits, `-_./`); a rule of a preset that has the same name is replaced", "uploads";
+        groups: Texts, "groups", "all", "**who**: sandboxes in one of these groups", "[ci]";
+        sandboxes: Texts, "names, `ci-*`", "all", "**who**: these sandboxes", "[\"ci-*\"]";
+        hosts: Texts, "host patterns", "all", "**where**", "[\"*.example.com\"]";
+        methods: Texts, "methods, upper case", "all", "**what**", "[PUT, POST]";
+        paths: Texts, "path patterns", "all", "**what**: `*` is one segment or a part of one, `**` any number of them, once", "[\"/upload/**\"]";
+        content_types: Texts, "`type/subtype`, `text/*`", "all", "**what**: without parameters; a request that says none fits none", "[application/zip, \"image/*\"]";
+        when: Option<Spanned<String>>, "CEL", "always", "**what**: an expression that must hold", "\"content_length > 1000 && !('x-ticket' in headers)\"";
+        action: Option<Permission>, "`allow`, `deny`", "says nothing", "whether the request is admitted; `allow` also stands in for `hosts.allow`", "deny";
+        findings: Findings, "as `findings`", "says nothing", "a finding that is not at home, by confidence", "{certain: redact, high: redact}";
+        detectors: BTreeMap<String, Spanned<Action>>, "`DETECTOR: action`", "says nothing", "the same by detector; counts before `findings` of this rule. Names as in `home.extra[].detectors`", "{\"github-*\": allow, jwt: redact}";
+        redaction: Option<Redaction>, "`placeholder`, `fixed-length`", "`placeholder`", "how a secret is replaced; `fixed-length` cuts or fills the placeholder to the length of what it replaces", "fixed-length";
+        partial_coverage: Option<Permission>, "`allow`, `deny`", "says nothing", "where not all could be looked into", "allow";
+        max_body: Option<Spanned<String>>, "0–1TiB", "no limit", "the most bytes of a body, as sent", "10MiB";
+        budget: Option<Spanned<Budget>>, "", "none", "how much each sandbox may send under this rule", "{window: 1h, requests: 100}";
+        mode: Option<RuleMode>, "`enforce`, `monitor`", "`enforce`", "`monitor`: the rule decides nothing; what it would have denied or redacted passes, unless something else stops it, is audited under `would` and counted", "monitor";
+        monitor_until: Option<Spanned<String>>, "RFC 3339", "–", "`monitor` until then, `enforce` from then on", "2027-01-31T08:00:00Z";
+    }
+}
+
+part! {
+    Budget (BUDGET at "rules[].budget.") {
+        window: Option<Spanned<String>>, "1s–168h", "–", "no stretch of time of this length holds more; required", "1h";
+        requests: Option<Spanned<u64>>, "0–", "no limit", "requests", "600";
+        bytes: Option<Spanned<String>>, "0–1TiB", "no limit", "bytes of paths, headers and bodies that leave", "50MiB";
+        new_hosts: Option<Spanned<u64>>, "0–10000", "no limit", "different hosts; a host that was reached within the window is not new", "20";
+    }
+}
+
+/// All rows, part by part.
+pub(crate) const PARTS: [&[Key]; 8] = [FILE, HOSTS, FINDINGS, HOMES, HOME, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Permission {
     Allow,
     Deny,
+}
+
+impl From<Permission> for Action {
+    fn from(permission: Permission) -> Action {
+        if permission == Permission::Allow { Action::Allow } else { Action::Deny }
+    }
 }
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
@@ -44,74 +148,40 @@ pub(super) enum Mode {
     Allowlist,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Hosts {
-    pub(super) mode: Option<Mode>,
-    #[serde(default)]
-    pub(super) allow: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) block: Vec<Spanned<String>>,
-    pub(super) shipped_blocklist: Option<bool>,
-    pub(super) ip_literals: Option<Permission>,
-    pub(super) ports: Option<Vec<Spanned<u16>>>,
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RuleMode {
+    Enforce,
+    Monitor,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Findings {
-    pub(super) certain: Option<Action>,
-    pub(super) high: Option<Action>,
-    pub(super) medium: Option<Action>,
-    pub(super) low: Option<Action>,
-}
+/// One name, or a list of them.
+pub(super) struct Names(pub(super) Vec<String>);
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Homes {
-    #[serde(default)]
-    pub(super) extra: Vec<Home>,
-}
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: de::Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Names;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Home {
-    pub(super) detectors: Vec<Spanned<String>>,
-    pub(super) hosts: Vec<Spanned<String>>,
-    #[serde(default)]
-    pub(super) places: Vec<Spanned<String>>,
-}
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name or a list of names")
+            }
 
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Redact {
-    pub(super) from: Option<Confidence>,
-    pub(super) hosts: Option<Vec<Spanned<String>>>,
-}
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Names, E> {
+                Ok(Names(vec![text.to_owned()]))
+            }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Override {
-    pub(super) hosts: Option<Vec<Spanned<String>>>,
-    #[serde(default)]
-    pub(super) sandboxes: Vec<String>,
-    #[serde(default)]
-    pub(super) detectors: Vec<Spanned<String>>,
-    pub(super) findings: Option<Action>,
-    pub(super) partial_coverage: Option<Action>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Limits {
-    pub(super) buffer: Option<Spanned<String>>,
-    pub(super) memory: Option<Spanned<String>>,
-    pub(super) decoded: Option<Spanned<String>>,
-    pub(super) depth: Option<Spanned<u32>>,
-    pub(super) ratio: Option<Spanned<u64>>,
-    pub(super) stream_timeout: Option<Spanned<String>>,
-    pub(super) pause: Option<Spanned<String>>,
-    pub(super) hold_timeout: Option<Spanned<String>>,
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some(name) = list.next_element()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_any(Either)
+    }
 }
 
 /// The shipped list of hosts that take what anybody sends.

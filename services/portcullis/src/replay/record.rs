@@ -1,13 +1,16 @@
 //! The lines of `replay`: a request in, an answer out.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use engine::Coverage;
-use inspect::{Head, Header, Outcome};
+use inspect::{AuditWould, Head, Header, Outcome};
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// A recorded request.
 #[derive(Deserialize)]
@@ -20,6 +23,8 @@ pub(crate) struct Request {
     headers: Vec<Field>,
     body_base64: Option<String>,
     sandbox: Option<String>,
+    /// RFC 3339: when it was sent. Budgets and schedules of the policy go by it.
+    time: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -30,19 +35,43 @@ struct Field {
     value_base64: Option<String>,
 }
 
+/// Whether it is https, the authority, and path and query as they stand.
+///
+/// # Errors
+/// When it is no absolute http or https URL.
+pub(crate) fn split_url(url: &str) -> Result<(bool, String, String)> {
+    let (scheme, rest) = url.split_once("://").context("url is not absolute")?;
+    let tls = match scheme {
+        "https" => true,
+        "http" => false,
+        _ => bail!("url is neither http nor https"),
+    };
+    let cut = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(cut);
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    Ok((tls, authority.to_owned(), path))
+}
+
 impl Request {
+    /// A request that somebody wrote down, without headers and body.
+    pub(crate) fn new(id: String, method: String, url: String) -> Request {
+        Request { id: id.into(), method, url, headers: Vec::new(), body_base64: None, sandbox: None, time: None }
+    }
+
+    pub(crate) fn with_body(mut self, headers: BTreeMap<String, String>, body: Option<&str>) -> Request {
+        self.headers = headers.into_iter().map(|(name, value)| Field { name, value: Some(value), value_base64: None }).collect();
+        self.body_base64 = body.map(|body| BASE64.encode(body.as_bytes()));
+        self
+    }
+
+    pub(crate) fn sent_by(mut self, sandbox: Option<String>, time: Option<String>) -> Request {
+        (self.sandbox, self.time) = (sandbox, time);
+        self
+    }
+
     /// The head and the body. Path and query are taken as they stand.
     pub(crate) fn into_message(self) -> Result<(Head, Bytes)> {
-        let (scheme, rest) = self.url.split_once("://").context("url is not absolute")?;
-        let tls = match scheme {
-            "https" => true,
-            "http" => false,
-            _ => bail!("url is neither http nor https"),
-        };
-        let cut = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, path) = rest.split_at(cut);
-        let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let mut authority = authority.to_owned();
+        let (tls, mut authority, path) = split_url(&self.url)?;
         let mut headers = Vec::with_capacity(self.headers.len());
         for field in self.headers {
             let value = match (field.value, field.value_base64) {
@@ -63,10 +92,26 @@ impl Request {
         };
         let request_id = self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned);
         let sandbox = self.sandbox.unwrap_or_else(|| "replay".into());
+        let at = self.time.as_deref().map_or_else(|| Ok(now()), milliseconds)?;
         let head =
-            Head { request_id, sandbox, method: self.method, tls, authority, path: Bytes::from(path), headers, end: body.is_empty() };
+            Head { request_id, sandbox, at, method: self.method, tls, authority, path: Bytes::from(path), headers, end: body.is_empty() };
         Ok((head, body))
     }
+}
+
+/// The wall clock, in milliseconds since the Unix epoch.
+pub(crate) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A time of RFC 3339, in milliseconds since the Unix epoch.
+///
+/// # Errors
+/// When it is none.
+pub(crate) fn milliseconds(text: &str) -> Result<u64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).with_context(|| format!("time {text:?} is not RFC 3339"))?;
+    Ok(u64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(0))
 }
 
 /// What Portcullis says of a request.
@@ -75,6 +120,12 @@ pub(crate) struct Answer {
     id: serde_json::Value,
     verdict: &'static str,
     reason: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<AuditWould>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     coverage: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     gap: Option<&'static str>,
@@ -125,6 +176,9 @@ impl Answer {
             id,
             verdict: outcome.verdict.action.as_str(),
             reason: outcome.verdict.reason.as_str(),
+            rule: outcome.rule.as_deref().map(str::to_owned),
+            would: AuditWould::of(outcome),
+            retry_after: outcome.retry_after,
             coverage,
             gap,
             findings,

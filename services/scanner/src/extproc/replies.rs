@@ -118,8 +118,9 @@ fn set(name: &str, value: &[u8], append: bool) -> HeaderValueOption {
 }
 
 fn immediate(answer: Answer) -> ImmediateResponse {
-    let headers =
+    let mut headers =
         HeaderMutation { set_headers: vec![set("content-type", answer.content_type.as_bytes(), false)], remove_headers: Vec::new() };
+    headers.set_headers.extend(answer.retry_after.map(|seconds| set("retry-after", seconds.to_string().as_bytes(), false)));
     ImmediateResponse {
         status: Some(HttpStatus { code: i32::from(answer.status) }),
         // Envoy chooses the type of a gRPC answer itself.

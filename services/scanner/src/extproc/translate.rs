@@ -34,6 +34,7 @@ fn arrival(message: HttpHeaders, attributes: &HashMap<String, Struct>, sandbox: 
     let mut head = Head {
         request_id,
         sandbox: sandbox.to_owned(),
+        at: crate::record::milliseconds(),
         method: String::new(),
         tls: false,
         authority: String::new(),

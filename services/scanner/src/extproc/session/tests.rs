@@ -30,6 +30,7 @@ fn arrival(authority: &str, path: &str, headers: &[(&str, &str)], end: bool) -> 
     let head = Head {
         request_id: "id".into(),
         sandbox: "box".into(),
+        at: 0,
         method: "POST".into(),
         tls: true,
         authority: authority.into(),

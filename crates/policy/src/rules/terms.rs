@@ -1,0 +1,191 @@
+//! What the rules say of one request.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use super::groups::Membership;
+use super::{Budget, Readings, Redaction, Rule, Rules};
+use crate::{Action, Subject};
+
+/// What only conditions in CEL ask for.
+#[derive(Clone, Copy)]
+pub struct Details<'a> {
+    /// The query as sent, without the question mark.
+    pub query: &'a str,
+    /// Makes the list of headers: names and values.
+    pub headers: &'a (dyn Fn() -> Vec<(String, String)> + 'a),
+}
+
+impl Details<'_> {
+    /// Neither query nor headers.
+    pub fn none() -> Details<'static> {
+        Details { query: "", headers: &Vec::new }
+    }
+}
+
+impl std::fmt::Debug for Details<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Details").finish_non_exhaustive()
+    }
+}
+
+/// A request in the form that rules ask about; what costs something is made when it is asked for.
+pub(crate) struct Request<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) details: Details<'a>,
+    rules: Option<(&'a Rules, &'a Membership)>,
+    readings: OnceCell<Readings<'a>>,
+}
+
+impl<'a> Request<'a> {
+    /// A request to try conditions on.
+    pub(crate) fn sample() -> Request<'static> {
+        static SUBJECT: std::sync::LazyLock<Subject> = std::sync::LazyLock::new(|| Subject {
+            sandbox: "box".to_owned(),
+            method: "GET".to_owned(),
+            destination: crate::Destination { host: crate::Host::Name("example.com".to_owned()), port: 443, tls: true },
+            path: "/a".to_owned(),
+            ..Subject::default()
+        });
+        let headers = &|| vec![("Accept".to_owned(), "*/*".to_owned())];
+        Request { subject: &SUBJECT, details: Details { query: "k=v", headers }, rules: None, readings: OnceCell::new() }
+    }
+
+    pub(crate) fn readings(&self) -> &Readings<'a> {
+        self.readings.get_or_init(|| Readings::of(&self.subject.path))
+    }
+
+    pub(crate) fn groups(&self) -> Vec<String> {
+        self.rules.map(|(rules, membership)| rules.groups.names(membership)).unwrap_or_default()
+    }
+}
+
+/// What the rules say of one request: those that match, in order.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// Numbers of rules, and whether the rule only watches.
+    pub(crate) matched: Vec<(u32, bool)>,
+    /// Those of them whose condition could not be evaluated.
+    pub(crate) failed: Vec<u32>,
+}
+
+impl Terms {
+    /// Whether a rule that only watches matches.
+    pub(crate) fn watches(&self) -> bool {
+        self.matched.iter().any(|(_, watched)| *watched)
+    }
+}
+
+/// Why a rule that is about a host says nothing of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Miss {
+    Group,
+    Sandbox,
+    Method,
+    Path,
+    ContentType,
+    When,
+}
+
+/// What the rules set for one request beside verdicts.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The most bytes of a body, and the rule that says so.
+    pub max_body: Option<(Arc<str>, u64)>,
+    /// The budget, and the rule that says so.
+    pub budget: Option<(Arc<str>, Arc<Budget>)>,
+    /// How secrets are replaced.
+    pub redaction: Redaction,
+}
+
+impl Rules {
+    /// The rules that match.
+    pub(crate) fn terms(&self, subject: &Subject, details: Details<'_>) -> Terms {
+        let mut terms = Terms::default();
+        if self.list.is_empty() {
+            return terms;
+        }
+        let membership = self.groups.of(&subject.sandbox);
+        let request = Request { subject, details, rules: Some((self, &membership)), readings: OnceCell::new() };
+        self.index.candidates(&request, &membership, |number| {
+            let Some(rule) = self.list.get(number as usize) else { return };
+            if rule.tables(&request).is_some() {
+                return;
+            }
+            match rule.when.as_ref().map(|when| when.holds(&request)) {
+                None | Some(Some(true)) => {}
+                Some(Some(false)) => return,
+                Some(None) => terms.failed.push(number),
+            }
+            terms.matched.push((number, rule.watch.at(subject.at)));
+        });
+        terms
+    }
+
+    /// Why a rule that is about the host does not match; `None`: it does.
+    pub(crate) fn miss(&self, number: usize, subject: &Subject, details: Details<'_>) -> Option<Miss> {
+        let rule = self.list.get(number)?;
+        let membership = self.groups.of(&subject.sandbox);
+        let request = Request { subject, details, rules: Some((self, &membership)), readings: OnceCell::new() };
+        if !rule.groups.is_empty() && !rule.groups.iter().any(|g| self.groups.number(g).is_some_and(|g| membership.has(g))) {
+            return Some(Miss::Group);
+        }
+        if self.groups.own(number).is_some_and(|g| !membership.has(g)) {
+            return Some(Miss::Sandbox);
+        }
+        rule.tables(&request).or_else(|| rule.when.as_ref().filter(|when| when.holds(&request) == Some(false)).map(|_| Miss::When))
+    }
+
+    /// The rules that match, with those that only watch (`all`) or without.
+    pub(crate) fn of<'a>(&'a self, terms: &'a Terms, all: bool) -> impl Iterator<Item = &'a Rule> {
+        let numbers = terms.matched.iter().filter(move |(_, watched)| all || !watched);
+        numbers.filter_map(|(number, _)| self.list.get(*number as usize))
+    }
+
+    /// The first rule that matches as far as can be told, and whose condition could not be evaluated.
+    pub(crate) fn failed(&self, terms: &Terms, all: bool) -> Option<&Rule> {
+        if terms.failed.is_empty() {
+            return None;
+        }
+        let mut numbers = terms.matched.iter().filter(|(number, watched)| (all || !watched) && terms.failed.contains(number));
+        numbers.next().and_then(|(number, _)| self.list.get(*number as usize))
+    }
+
+    /// What they set, with those that only watch or without.
+    pub(crate) fn settings(&self, terms: &Terms, all: bool) -> Settings {
+        let find = |all| self.of(terms, all);
+        Settings {
+            max_body: find(all).find_map(|r| r.max_body.map(|most| (Arc::clone(&r.name), most))),
+            budget: find(all).find_map(|r| r.budget.as_ref().map(|b| (Arc::clone(&r.name), Arc::clone(b)))),
+            redaction: find(all).find_map(|r| r.redaction).unwrap_or_default(),
+        }
+    }
+}
+
+impl Rule {
+    /// Why what is compared by tables does not fit; hosts and sandboxes are the index's.
+    fn tables(&self, request: &Request<'_>) -> Option<Miss> {
+        let subject = request.subject;
+        // A denial must not be got around by a second reading; a permission is earned by all readings.
+        let strict = self.action == Some(Action::Deny);
+        if !self.methods.is_empty() {
+            let hit = |method: &String| self.methods.contains(method);
+            let other = subject.other_method.as_ref();
+            let fits = if strict { hit(&subject.method) || other.is_some_and(hit) } else { hit(&subject.method) && other.is_none_or(hit) };
+            if !fits {
+                return Some(Miss::Method);
+            }
+        }
+        if !self.paths.is_empty() && !request.readings().match_any(&self.paths, strict) {
+            return Some(Miss::Path);
+        }
+        if !self.content_types.is_empty() {
+            let essence = subject.content_type.as_str();
+            let fits = |pattern: &String| pattern.strip_suffix('*').map_or(pattern == essence, |start| essence.starts_with(start));
+            if !self.content_types.iter().any(fits) {
+                return Some(Miss::ContentType);
+            }
+        }
+        None
+    }
+}
