@@ -24,6 +24,12 @@ impl Membership {
         self.0.get(group as usize / 64).is_some_and(|word| word >> (group % 64) & 1 == 1)
     }
 
+    /// The groups by number.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = u32> {
+        let bits = |(at, word): (u32, u64)| (0..64).filter(move |bit| word >> bit & 1 == 1).map(move |bit| at * 64 + bit);
+        (0_u32..).zip(self.0.iter().copied()).filter(|(_, word)| *word != 0).flat_map(bits)
+    }
+
     fn add(&mut self, group: u32) {
         if let Some(word) = self.0.get_mut(group as usize / 64) {
             *word |= 1 << (group % 64);

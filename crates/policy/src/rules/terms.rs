@@ -107,18 +107,18 @@ impl Rules {
         }
         let membership = self.groups.of(&subject.sandbox);
         let request = Request { subject, details, rules: Some((self, &membership)), readings: OnceCell::new() };
-        self.index.candidates(&request, &membership, |number| {
-            let Some(rule) = self.list.get(number as usize) else { return };
+        for number in self.index.candidates(&request, &membership) {
+            let Some(rule) = self.list.get(number as usize) else { continue };
             if rule.tables(&request).is_some() {
-                return;
+                continue;
             }
             match rule.when.as_ref().map(|when| when.holds(&request)) {
                 None | Some(Some(true)) => {}
-                Some(Some(false)) => return,
+                Some(Some(false)) => continue,
                 Some(None) => terms.failed.push(number),
             }
             terms.matched.push((number, rule.watch.at(subject.at)));
-        });
+        }
         terms
     }
 
