@@ -9,6 +9,17 @@ const MIN: usize = 20;
 /// xxencode has letters and digits only.
 const XX: &[u8; 64] = b"+-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// What each byte stands for in xxencode; 0xff for those that it has not.
+static XX_VALUES: [u8; 256] = {
+    let mut values = [0xff; 256];
+    let mut i = 0;
+    while i < XX.len() {
+        values[XX[i] as usize] = i as u8;
+        i += 1;
+    }
+    values
+};
+
 /// Blocks of such lines.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
@@ -43,7 +54,7 @@ fn flush(sink: &mut Sink<'_, '_>, decoded: &mut Vec<u8>, run: Option<Range<usize
 
 fn value(byte: u8, xx: bool) -> Option<u8> {
     if xx {
-        return XX.iter().position(|b| *b == byte).and_then(|i| u8::try_from(i).ok());
+        return Some(XX_VALUES[usize::from(byte)]).filter(|v| *v < 64);
     }
     (0x20..=0x60).contains(&byte).then(|| (byte - 0x20) & 0x3f)
 }

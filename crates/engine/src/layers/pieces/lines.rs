@@ -20,7 +20,8 @@ const MAX_COUNT: usize = 6;
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut row: Vec<Range<usize>> = Vec::new();
-    let mut last: Option<Range<usize>> = None;
+    // The line before, if it may hold a piece, and what it begins with.
+    let mut last: Option<(Range<usize>, Option<u8>)> = None;
     let mut wrapped = Wrapped::default();
     // How the lines of the row begin and end.
     let mut form: Option<(usize, usize)> = None;
@@ -33,7 +34,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
             continue;
         }
         wrapped.next(sink, &line)?;
-        let pair = last.as_ref().filter(|_| line.len() <= MAX_LINE).and_then(|before| compare(bytes, before, &line));
+        let sign_of = bytes.get(line.clone()).and_then(begins);
+        // Most lines have nothing in common but their indent, which is no mark.
+        let alike = last.as_ref().filter(|(_, before)| line.len() <= MAX_LINE && *before == sign_of);
+        let pair = alike.and_then(|(before, _)| compare(bytes, before, &line));
         match pair {
             Some((one, other)) => {
                 let signs = (sign(bytes, &line, &other), line.end - other.end);
@@ -49,7 +53,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 form = None;
             }
         }
-        last = (line.len() <= MAX_LINE).then_some(line);
+        last = (line.len() <= MAX_LINE).then_some((line, sign_of));
     }
     wrapped.flush(sink)?;
     flush(sink, &mut row, Escaped::Percent)
@@ -63,7 +67,9 @@ impl Wrapped {
     fn next(&mut self, sink: &mut Sink<'_, '_>, line: &Range<usize>) -> Flow {
         let length = self.0.last().map_or(0, Range::len);
         let text = sink.bytes().get(line.clone()).unwrap_or_default();
-        let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len()) && !text.contains(&b' ');
+        // The indent of most lines says it at once.
+        let blank = || text.first() == Some(&b' ') || memchr::memchr(b' ', text).is_some();
+        let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len()) && !blank();
         if whole && line.len() == length {
             self.0.push(line.clone());
             return ControlFlow::Continue(());
@@ -90,14 +96,14 @@ fn sign(bytes: &[u8], line: &Range<usize>, part: &Range<usize>) -> usize {
     bytes.get(line.start..part.start).map_or(0, |head| head.iter().filter(|b| !b.is_ascii_digit() && !b.is_ascii_whitespace()).count())
 }
 
+/// What a line begins with behind its indent; numbers count up, so that they are all the same.
+fn begins(line: &[u8]) -> Option<u8> {
+    line.iter().find(|b| !matches!(b, b' ' | b'\t')).map(|b| if b.is_ascii_digit() { b'0' } else { *b })
+}
+
 /// What differs in two lines, if it may be a piece in each, and something that is the same stands around it.
 fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let (a, b) = (bytes.get(one.clone())?, bytes.get(other.clone())?);
-    // Most lines have nothing in common but their indent, which is no mark.
-    let begins = |text: &[u8]| text.iter().find(|b| !matches!(b, b' ' | b'\t')).map(|b| if b.is_ascii_digit() { b'0' } else { *b });
-    if begins(a) != begins(b) {
-        return None;
-    }
     let (first, second) = head(a, b)?;
     let (x, y) = (a.get(first..)?, b.get(second..)?);
     let same = x.iter().rev().zip(y.iter().rev()).take_while(|(p, q)| p == q).count();
