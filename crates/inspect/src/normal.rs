@@ -69,9 +69,27 @@ fn path(head: &Head) -> Result<String, Reason> {
     if path.contains('#') {
         return Err(Reason::Ambiguous);
     }
+    // For some a path ends at a zero byte, for others it goes on; characters in more bytes than they need are others for some (RFC 3629 section 10).
+    let before = path.split('?').next().unwrap_or_default();
+    if before.match_indices('%').any(|(at, _)| zero_or_overlong(before.as_bytes(), at)) {
+        return Err(Reason::Ambiguous);
+    }
     let connect = head.method.eq_ignore_ascii_case("CONNECT");
     let form = path.starts_with('/') || (path == "*" && head.method.eq_ignore_ascii_case("OPTIONS")) || (path.is_empty() && connect);
     if form { Ok(path.to_owned()) } else { Err(Reason::Ambiguous) }
+}
+
+/// Whether the escape at `at` is a zero byte, or begins a character that takes more bytes than it needs.
+fn zero_or_overlong(path: &[u8], at: usize) -> bool {
+    let byte = |at: usize| {
+        let digits = path.get(at..at + 3)?.strip_prefix(b"%")?;
+        u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    match (byte(at), byte(at + 3)) {
+        (Some(0), _) => true,
+        (Some(0xc0 | 0xc1), Some(0x80..=0xbf)) | (Some(0xe0), Some(0x80..=0x9f)) | (Some(0xf0), Some(0x80..=0x8f)) => true,
+        _ => false,
+    }
 }
 
 /// One length or none, and never beside another framing (RFC 9112 §6.3).
@@ -97,7 +115,9 @@ fn content_length(head: &Head) -> Result<Option<u64>, Reason> {
 fn media(head: &Head) -> Result<Media, Reason> {
     let mut types = head.values("content-type");
     let first = types.next();
-    if types.any(|other| Some(other) != first) {
+    // Proxies join what is said twice with a comma, which no type has (but a quoted parameter may).
+    let twice = |value: &[u8]| value.contains(&b',') && !value.contains(&b'"');
+    if types.any(|other| Some(other) != first) || first.is_some_and(twice) {
         return Err(Reason::Ambiguous);
     }
     let mut codings = head.values("content-encoding");

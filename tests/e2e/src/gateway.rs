@@ -267,7 +267,10 @@ fn collect(stream: impl Read + Send + 'static, output: Arc<Mutex<String>>, lines
 }
 
 /// The binary beside the test: `target/<profile>/portcullis` for a test in `target/<profile>/deps`.
-fn binary() -> Result<PathBuf> {
+///
+/// # Errors
+/// It is not built.
+pub fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let path = test.ancestors().nth(2).context("the test has no folder")?.join("portcullis");
     if !path.is_file() {

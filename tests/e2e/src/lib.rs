@@ -29,7 +29,7 @@ pub use client::Client;
 pub use connection::{Connection, Response};
 pub use dns::Dns;
 pub use fake::{FakeScanner, RunningFake};
-pub use gateway::{Gateway, GatewayOptions};
+pub use gateway::{Gateway, GatewayOptions, binary};
 pub use h2::{H2, H2Stream};
 pub use origin::{Answer, Origin, When};
 pub use record::{BodyEnd, Recorded, Scheme};

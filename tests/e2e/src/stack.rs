@@ -49,7 +49,15 @@ impl Stack {
     /// # Panics
     /// Something did not start; the text holds the logs.
     pub async fn start(args: &[&str]) -> Self {
-        let stack = Self::assemble(args, Some("127.0.0.0/8"), None).await;
+        Self::start_with_names(args, &[]).await
+    }
+
+    /// As [`Stack::start`], with more names of the outside world.
+    ///
+    /// # Panics
+    /// As [`Stack::start`].
+    pub async fn start_with_names(args: &[&str], names: &[&str]) -> Self {
+        let stack = Self::assemble(args, names, Some("127.0.0.0/8"), None).await;
         let answer = stack.send(Request::get(&format!("https://{WARM_UP}/"))).await;
         assert_eq!(answer.status, 200, "the stack does not work: {}\n{}", answer.text(), stack.gateway.logs());
         stack.origin.forget();
@@ -62,7 +70,7 @@ impl Stack {
     /// # Panics
     /// As [`Stack::start`].
     pub async fn start_without_allowance(args: &[&str]) -> Self {
-        Self::assemble(args, None, None).await
+        Self::assemble(args, &[], None, None).await
     }
 
     /// Starts everything, but the gateway trusts another CA than the origin's.
@@ -71,15 +79,16 @@ impl Stack {
     /// As [`Stack::start`].
     pub async fn start_with_other_upstream_ca(args: &[&str]) -> Self {
         let other = checked(TestCa::new());
-        Self::assemble(args, Some("127.0.0.0/8"), Some(&other)).await
+        Self::assemble(args, &[], Some("127.0.0.0/8"), Some(&other)).await
     }
 
-    async fn assemble(args: &[&str], allow: Option<&str>, trusted: Option<&TestCa>) -> Self {
+    async fn assemble(args: &[&str], more: &[&str], allow: Option<&str>, trusted: Option<&TestCa>) -> Self {
         let ca = checked(TestCa::new());
+        let names = || NAMES.iter().chain(more);
         let certified: Vec<String> =
-            NAMES.iter().map(|name| if name.starts_with('.') { format!("*{name}") } else { (*name).to_owned() }).collect();
+            names().map(|name| if name.starts_with('.') { format!("*{name}") } else { (*name).to_owned() }).collect();
         let origin = checked(Origin::start(&ca, &certified.iter().map(String::as_str).collect::<Vec<_>>()).await);
-        let dns = checked(Dns::start(NAMES.map(|name| (name, origin.ip()))).await);
+        let dns = checked(Dns::start(names().map(|name| (*name, origin.ip()))).await);
         let options = GatewayOptions {
             dns: Some(dns.address()),
             upstream_ca: trusted.unwrap_or(&ca).pem().to_owned(),

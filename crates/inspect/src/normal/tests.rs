@@ -35,6 +35,7 @@ fn one_reading_is_kept_and_two_are_refused() {
         &[("transfer-encoding", "gzip, chunked")],
         &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")],
         &[("content-type", "text/plain"), ("content-type", "application/json")],
+        &[("content-type", "text/plain, application/json")],
         &[("content-encoding", "gzip"), ("content-encoding", "br")],
     ] {
         assert_eq!(get(twice), Some(Reason::Ambiguous), "{twice:?}");
@@ -42,9 +43,13 @@ fn one_reading_is_kept_and_two_are_refused() {
     for authority in ["", "a b", "user@a.example", "a..example", "a.example:99999"] {
         assert_eq!(reason(&head("GET", authority, "/", &[])), Some(Reason::Ambiguous), "{authority}");
     }
-    for path in ["", "x", "http://b.example/", "/a#b"] {
+    for path in ["", "x", "http://b.example/", "/a#b", "/a%00b", "/%c0%ae%c0%ae/b", "/%E0%80%AF"] {
         assert_eq!(reason(&head("GET", "a.example", path, &[])), Some(Reason::Ambiguous), "{path}");
     }
+    for path in ["/a%20b%C3%A9", "/%C0", "/x?y=%00", "/%e0%a4%b9"] {
+        assert_eq!(reason(&head("GET", "a.example", path, &[])), None, "{path}");
+    }
+    assert_eq!(get(&[("content-type", "text/plain; a=\"b, c\"")]), None);
     assert_eq!(reason(&head("OPTIONS", "a.example", "*", &[])), None);
     assert_eq!(reason(&head("G T", "a.example", "/", &[])), Some(Reason::MethodNotAllowed));
     assert_eq!(reason(&head(&"A".repeat(25), "a.example", "/", &[])), Some(Reason::MethodNotAllowed));

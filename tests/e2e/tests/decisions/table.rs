@@ -1,0 +1,170 @@
+//! Reading the table: lines into requests, placeholders into secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use data_encoding::{BASE32_NOPAD, BASE64, BASE64URL_NOPAD, HEXLOWER};
+use portcullis_e2e::{Request, binary};
+use rules::RuleSet;
+
+/// The cases of one policy.
+pub(crate) struct Table {
+    pub(crate) policy: PathBuf,
+    pub(crate) cases: Vec<Case>,
+    /// The names that lead to the origin.
+    pub(crate) names: BTreeSet<String>,
+}
+
+/// One line.
+pub(crate) struct Case {
+    pub(crate) verdict: String,
+    pub(crate) reason: String,
+    /// Whether Envoy refuses it before the scanner sees it.
+    pub(crate) at_envoy: bool,
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Option<Vec<u8>>,
+    /// The last secret in the body, to be looked for at the origin.
+    pub(crate) secret: String,
+    /// As it is written.
+    pub(crate) line: String,
+}
+
+impl Table {
+    /// `tests/e2e/decisions/NAME.txt`.
+    pub(crate) fn read(name: &str) -> Table {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("decisions");
+        let text = std::fs::read_to_string(folder.join(format!("{name}.txt"))).unwrap().replace(" \\\n", " ");
+        let lines = text.lines().filter(|l| !l.trim().is_empty() && !l.starts_with('#'));
+        let cases: Vec<Case> = lines.map(Case::read).collect();
+        let names = cases.iter().map(Case::host).filter(|h| h.contains('.') && !h.starts_with('[')).collect();
+        Table { policy: folder.join(format!("{name}.yaml")), cases, names }
+    }
+}
+
+impl Case {
+    fn read(line: &str) -> Case {
+        let mut parts = line.split(" | ");
+        let mut head = parts.next().unwrap().split_whitespace().peekable();
+        let mut next = || head.next().unwrap_or_else(|| panic!("too short: {line}")).to_owned();
+        let (verdict, reason) = (next(), next());
+        let mut method = next();
+        let at_envoy = method == "envoy";
+        if at_envoy {
+            method = next();
+        }
+        let mut secret = String::new();
+        let text = |template: &str, secret: &mut String| String::from_utf8(expanded(template, secret)).unwrap();
+        let url = text(&next(), &mut secret);
+        let (mut headers, mut body) = (Vec::new(), None);
+        for part in parts {
+            let (name, value) = part.split_once(": ").unwrap_or_else(|| panic!("no value: {line}"));
+            match name {
+                "body" => body = Some(expanded(value, &mut secret)),
+                _ => headers.push((name.to_owned(), text(value, &mut secret))),
+            }
+        }
+        Case { verdict, reason, at_envoy, method, url, headers, body, secret, line: line.to_owned() }
+    }
+
+    fn host(&self) -> String {
+        let authority = self.url.split("://").nth(1).unwrap().split(['/', '?']).next().unwrap();
+        authority.split(':').next().unwrap().to_ascii_lowercase()
+    }
+
+    /// What is sent through the gateway.
+    pub(crate) fn request(&self) -> Request {
+        let request = Request::new(&self.method, &self.url);
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        match &self.body {
+            Some(body) => request.body(body.clone()),
+            None => request,
+        }
+    }
+}
+
+/// A template with its placeholders filled in.
+fn expanded(template: &str, last: &mut String) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.extend_from_slice(before.as_bytes());
+        if let Some(brace) = after.strip_prefix('{') {
+            out.push(b'{');
+            rest = brace;
+            continue;
+        }
+        let (word, tail) = after.split_once('}').unwrap_or_else(|| panic!("no end: {template}"));
+        out.extend(placeholder(word, last));
+        rest = tail;
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out
+}
+
+fn placeholder(word: &str, last: &mut String) -> Vec<u8> {
+    let mut secret = |id: &str| {
+        *last = secret_of(id);
+        last.clone()
+    };
+    match word.split_once(':') {
+        None => secret(word).into_bytes(),
+        Some(("words", length)) => "word ".bytes().cycle().take(length.parse().unwrap()).collect(),
+        Some(("basic", pair)) => {
+            let (user, id) = pair.split_once(':').unwrap();
+            BASE64.encode(format!("{user}:{}", secret(id)).as_bytes()).into_bytes()
+        }
+        Some(("base64", id)) => BASE64.encode(secret(id).as_bytes()).into_bytes(),
+        Some(("base64url", id)) => BASE64URL_NOPAD.encode(secret(id).as_bytes()).into_bytes(),
+        Some(("base32", id)) => BASE32_NOPAD.encode(secret(id).as_bytes()).into_bytes(),
+        Some(("hex", id)) => HEXLOWER.encode(secret(id).as_bytes()).into_bytes(),
+        Some(("percent", id)) => secret(id).bytes().flat_map(|b| format!("%{b:02X}").into_bytes()).collect(),
+        Some(("reversed", id)) => secret(id).bytes().rev().collect(),
+        Some(("gzip", id)) => gzip(&secret(id)),
+        Some(("cut-gzip", id)) => gzip(&secret(id))[..24].to_vec(),
+        Some((kind, _)) => panic!("unknown: {kind}"),
+    }
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A secret of a detector: what `replay` finds in the catalogue's own example.
+fn secret_of(id: &str) -> String {
+    static SECRETS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    SECRETS.get_or_init(secrets).get(id).unwrap_or_else(|| panic!("no secret of {id}")).clone()
+}
+
+fn secrets() -> BTreeMap<String, String> {
+    let examples: Vec<(&str, &str)> =
+        RuleSet::builtin().detectors().iter().filter_map(|d| Some((&*d.id, d.examples.first()?.as_str()))).collect();
+    let record = |(i, (_, example)): (usize, &(&str, &str))| {
+        let headers = [serde_json::json!({"name": "content-type", "value": "text/plain"})];
+        let body = BASE64.encode(example.as_bytes());
+        format!(
+            "{}\n",
+            serde_json::json!({"id": i, "method": "POST", "url": "https://example.com/", "headers": headers, "body_base64": body})
+        )
+    };
+    let input: String = examples.iter().enumerate().map(record).collect();
+    let mut replay = Command::new(binary().unwrap());
+    let mut running = replay.args(["replay", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = running.stdin.take().unwrap();
+    let writing = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = running.wait_with_output().unwrap();
+    writing.join().unwrap().unwrap();
+    let secret = |((id, example), line): (&(&str, &str), &str)| {
+        let answer: serde_json::Value = serde_json::from_str(line).unwrap();
+        let finding = answer["findings"].as_array().unwrap().iter().find(|f| f["detector"] == *id)?;
+        let at = |i: usize| usize::try_from(finding["span"][i].as_u64()?).ok();
+        Some(((*id).to_owned(), example.get(at(0)?..at(1)?)?.to_owned()))
+    };
+    examples.iter().zip(std::str::from_utf8(&output.stdout).unwrap().lines()).filter_map(secret).collect()
+}
