@@ -115,6 +115,12 @@ fn says_all(first: &Rule, rule: &Rule) -> bool {
 }
 
 impl Policy {
+    /// Rules whose time of watching is over, at a time in milliseconds since the Unix epoch.
+    pub fn overdue_lints(&self, now: u64) -> Vec<String> {
+        let over = |rule: &&Rule| matches!(rule.watch, crate::rules::Watch::Until(end) if end <= now);
+        self.rules.list.iter().filter(over).map(|r| format!("rule {}: monitor_until is over, it is enforced", r.name)).collect()
+    }
+
     /// What cannot have been meant, seen with the detectors in use: names that mean none, and homes that a rule cannot undo.
     pub fn detector_lints(&self, detectors: &[&Detector]) -> Vec<String> {
         let mut lints = Vec::new();

@@ -38,6 +38,11 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    #[cfg(test)]
+    pub(crate) fn new(subject: &'a Subject, details: Details<'a>) -> Request<'a> {
+        Request { subject, details, rules: None, readings: OnceCell::new() }
+    }
+
     /// A request to try conditions on.
     pub(crate) fn sample() -> Request<'static> {
         static SUBJECT: std::sync::LazyLock<Subject> = std::sync::LazyLock::new(|| Subject {
@@ -142,13 +147,21 @@ impl Rules {
         numbers.filter_map(|(number, _)| self.list.get(*number as usize))
     }
 
-    /// The first rule that matches as far as can be told, and whose condition could not be evaluated.
+    /// The first rule that would say something as far as can be told, and whose condition could not be evaluated.
     pub(crate) fn failed(&self, terms: &Terms, all: bool) -> Option<&Rule> {
         if terms.failed.is_empty() {
             return None;
         }
-        let mut numbers = terms.matched.iter().filter(|(number, watched)| (all || !watched) && terms.failed.contains(number));
-        numbers.next().and_then(|(number, _)| self.list.get(*number as usize))
+        let mut decided = false;
+        for (number, _) in terms.matched.iter().filter(|(_, watched)| all || !watched) {
+            let rule = self.list.get(*number as usize)?;
+            // Where a rule before it has admitted or denied the request, its own action does not count.
+            if terms.failed.contains(number) && !(decided && rule.only_acts()) {
+                return Some(rule);
+            }
+            decided |= rule.action.is_some();
+        }
+        None
     }
 
     /// What they set, with those that only watch or without.
@@ -163,6 +176,13 @@ impl Rules {
 }
 
 impl Rule {
+    /// Whether its action is all that it says.
+    fn only_acts(&self) -> bool {
+        let findings = self.findings.iter().any(Option::is_some) || !self.detectors.is_empty();
+        let settings = self.redaction.is_some() || self.partial.is_some() || self.max_body.is_some() || self.budget.is_some();
+        !findings && !settings
+    }
+
     /// Why what is compared by tables does not fit; hosts and sandboxes are the index's.
     fn tables(&self, request: &Request<'_>) -> Option<Miss> {
         let subject = request.subject;

@@ -144,6 +144,11 @@ fn a_condition_that_cannot_be_evaluated_denies() {
     assert_eq!(with("X-Ticket").verdict.action, Action::Allow);
     let ruling = with("x-other");
     assert_eq!((ruling.verdict.reason, ruling.rule.as_deref()), (Reason::RuleError, Some("ticket")));
+    let asked = |rule: &str| {
+        self::policy(&format!("rules:\n  - {{name: first, action: allow}}\n  - {{name: x, when: 'headers.x == \"\"', {rule}}}\n"))
+    };
+    assert_eq!(admit(&asked("action: deny"), &subject).verdict.action, Action::Allow, "decided before");
+    assert_eq!(admit(&asked("action: deny, max_body: 1B"), &subject).verdict.reason, Reason::RuleError);
 }
 
 #[test]
@@ -268,8 +273,8 @@ fn looking_rules_up_gives_what_looking_at_all_of_them_gives() {
         let host = hosts[n % hosts.len()];
         let narrow =
             ["methods: [GET]", "paths: [/p/**]", "groups: [g]", "groups: [h]", "sandboxes: ['b*']", "paths: [/p, /q]", "methods: [PUT]"];
-        let hosts = if n % 9 == 0 { String::new() } else { format!("hosts: ['{host}'], ") };
-        source.push_str(&format!("  - {{name: r{n}, {hosts}{}, max_body: {n}B}}\n", narrow[n % 6 + usize::from(n % 5 == 0)]));
+        let hosts = if n.is_multiple_of(9) { String::new() } else { format!("hosts: ['{host}'], ") };
+        source.push_str(&format!("  - {{name: r{n}, {hosts}{}, max_body: {n}B}}\n", narrow[n % 6 + usize::from(n.is_multiple_of(5))]));
     }
     let policy = policy(&source);
     for host in ["a.example", "c.a.example", "b.q.example", "y-x.example", "10.1.2.3", "x.b.c", "z.example"] {
