@@ -221,6 +221,11 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_compiler_panic(text in "\\PC{0,60}", near in "[a-z().&|!='\"\\[\\]{}?:, 0-9\\\\-]{0,60}") {
+            let _compiled = (When::compile(&text), When::compile(&near));
+        }
+
         /// What a request says is hostile: an answer or none, never a panic.
         #[test]
         fn no_request_makes_a_condition_panic(path in "\\PC{0,20}", query in "[a-c=&%\\PC]{0,30}", value in "\\PC{0,20}", length in proptest::option::of(0_u64..=u64::MAX)) {
