@@ -15,7 +15,7 @@ extends: [default, github]
 rules:
   - {name: a, paths: ["/a/**", "/*.git/x"], methods: [PUT], action: deny}
   - {name: b, when: "path.contains('x') && ('k' in query || headers.host == host)", action: allow, mode: monitor}
-  - {name: c, max_body: 4KiB, budget: {window: 1s, requests: 100000, bytes: 1GiB, new_hosts: 10000}, redaction: fixed-length}
+  - {name: c, max_body: 4KiB, budget: {window: 1s, requests: 100000, bytes: 1GiB, new_hosts: 1000}, redaction: fixed-length}
 "#;
 
 static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| {

@@ -175,6 +175,9 @@ fn the_examples_of_the_policy_language_do_what_the_document_says() {
         }
     }
     assert_eq!(ran, 4);
+    let wrong = write(folder.path(), "wrong.yaml", "version: 1\nhosts:\n  mode: open\n  alow: []\n");
+    let (_, _, err) = said(&run(&["policy", "check", &wrong], ""));
+    assert!(document.contains(&err.replace(&wrong, "policy.yaml")), "{err}");
     let (code, _, err) = said(&run(&["policy", "check", folder.path().join("policy.yaml").to_str().expect("text")], ""));
     assert!(code == Some(0) && err.contains("fine"), "{err}");
 }

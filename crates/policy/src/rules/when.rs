@@ -65,9 +65,11 @@ impl When {
         if source.len() > MAX_SOURCE {
             return Err(format!("longer than {MAX_SOURCE} bytes"));
         }
-        let program = Program::compile(source).map_err(|e| {
-            let text = e.to_string();
-            format!("is no CEL expression: {}", text.lines().next().unwrap_or_default())
+        let program = Program::compile(source).map_err(|all| {
+            let Some(first) = all.errors.first() else { return "is no CEL expression".to_owned() };
+            // What the parser says when it stops is its own inside.
+            let why = first.msg.split("OtherError(").next().unwrap_or_default().trim().trim_end_matches(':');
+            format!("is no CEL expression, at character {}: {why}", first.pos.1)
         })?;
         let mut parts = 0;
         let mut names = Vec::new();
