@@ -56,8 +56,18 @@ pub(crate) fn lints(policy: &Policy) -> Vec<String> {
     lints
 }
 
+/// Whether `hosts.allow` or a rule allows anything that the pattern names.
+fn allowed(policy: &Policy, pattern: &str) -> bool {
+    let near = |other: &str| below(other, pattern) || below(pattern, other);
+    let rule = |rule: &Rule| rule.action == Some(Action::Allow) && (rule.hosts.is_empty() || rule.hosts.iter().any(|h| near(h)));
+    !policy.allowlist || policy.allow.patterns().any(|p| near(&p)) || policy.rules.list.iter().any(rule)
+}
+
 /// Why nothing that the pattern names is ever admitted.
 fn unreachable(policy: &Policy, pattern: &str) -> Option<String> {
+    if !allowed(policy, pattern) {
+        return Some("hosts.mode is allowlist, and nothing allows it".to_owned());
+    }
     let name = pattern.strip_prefix("*.").unwrap_or(pattern);
     if name.contains('*') {
         return None;

@@ -228,6 +228,7 @@ fn lints_point_out_what_cannot_have_been_meant() {
             "rule b never decides: rule a",
         ),
         ("rules: [{name: a, hosts: [pastebin.com], action: allow}]\n", "pastebin.com can never match: it is on the block list"),
+        ("extends: strict\nrules: [{name: a, hosts: [a.example], max_body: 1B}]\n", "a.example can never match: hosts.mode is allowlist"),
         ("rules: [{name: a, hosts: [printer.local], action: allow}]\n", "printer.local can never match: it is a private name"),
         ("rules: [{name: a, hosts: [10.0.0.1], action: allow}]\n", "can never match: addresses are not allowed"),
         ("home: {extra: [{detectors: [jwt], hosts: [webhook.site]}]}\n", "home.extra: webhook.site can never match"),
@@ -243,6 +244,8 @@ fn lints_point_out_what_cannot_have_been_meant() {
         "rules:\n  - {name: a, hosts: [x.example], action: allow}\n  - {name: b, hosts: [x.example], max_body: 1KiB}\n",
         "rules:\n  - {name: a, when: 'tls', action: allow}\n  - {name: b, action: deny}\n",
         "rules:\n  - {name: a, action: deny, mode: monitor}\n  - {name: b, action: deny, hosts: [x.example]}\n",
+        "extends: strict\nhosts: {allow: [x.a.example]}\nrules: [{name: a, hosts: ['*.a.example'], max_body: 1B}]\n",
+        "extends: strict\nrules:\n  - {name: a, hosts: ['*.a.example'], action: allow}\n  - {name: b, hosts: [x.a.example], max_body: 1B}\n",
         "hosts: {allow: [printer.local]}\nrules: [{name: a, hosts: [printer.local], action: allow}]\n",
     ] {
         assert!(policy(fine).lints().is_empty(), "{fine}\n{:?}", policy(fine).lints());
