@@ -160,7 +160,21 @@ fn another_method_in_a_header_neither_dodges_a_denial_nor_earns_a_permission() {
     subject.other_method = Some("DELETE".into());
     assert_eq!(admit(&policy, &subject).verdict.reason, Reason::RuleDenied);
     subject.other_method = Some("PUT".into());
-    assert_eq!(admit(&policy, &subject).verdict.reason, Reason::HostNotAllowed);
+    assert_eq!(admit(&policy, &subject).verdict.reason, Reason::Ambiguous);
+}
+
+#[test]
+fn a_rule_that_fits_one_reading_only_is_not_dodged_and_not_earned() {
+    let policy = policy("rules: [{name: up, hosts: [a.example], paths: [/up/**], max_body: 10B, findings: {high: allow}}]\n");
+    for path in ["x/..;/up/1", "x/%2e%2e/up/1", "up/../x", "x%2f..%2fup/1"] {
+        let ruling = admit(&policy, &to("POST", &format!("a.example/{path}")));
+        assert_eq!((ruling.verdict.reason, ruling.rule.as_deref()), (Reason::Ambiguous, Some("up")), "{path}");
+    }
+    for path in ["up/%31", "x/%2e%2e/y", "up/a%2fb", "up/./1"] {
+        assert_eq!(reason(&policy, "POST", &format!("a.example/{path}")), Reason::Clean, "{path}");
+    }
+    let elsewhere = admit(&policy, &to("POST", "b.example/x/%2e%2e/up/1"));
+    assert_eq!(elsewhere.verdict.action, Action::Allow);
 }
 
 #[test]
