@@ -7,12 +7,21 @@ use bytes::Bytes;
 use engine::{Engine, FingerprintKey, Limits, RuleSet};
 use inspect::{Head, Header, Inspector, Opened, Snapshot, Step};
 use libfuzzer_sys::fuzz_target;
-use policy::{Policy, Preset};
+use policy::Policy;
+
+/// Every kind of rule looks at every request.
+const POLICY: &str = r#"version: 1
+extends: [default, github]
+rules:
+  - {name: a, paths: ["/a/**", "/*.git/x"], methods: [PUT], action: deny}
+  - {name: b, when: "path.contains('x') && ('k' in query || headers.host == host)", action: allow, mode: monitor}
+  - {name: c, max_body: 4KiB, budget: {window: 1s, requests: 100000, bytes: 1GiB, new_hosts: 1000}, redaction: fixed-length}
+"#;
 
 static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| {
     let limits = Limits { whole_bytes: 512, block_bytes: 256, overlap_bytes: 128, ..Limits::default() };
     let engine = Engine::compile(RuleSet::builtin(), limits, FingerprintKey([7; 32])).expect("the catalogue compiles");
-    Inspector::new(Snapshot { engine, policy: Arc::new(Policy::preset(Preset::Default)) }, 0)
+    Inspector::new(Snapshot { engine, policy: Arc::new(Policy::from_yaml("fuzz", POLICY).expect("a policy")) }, 0)
 });
 
 fuzz_target!(|data: &[u8]| {
@@ -28,6 +37,7 @@ fuzz_target!(|data: &[u8]| {
     let head = Head {
         request_id: "fuzz".into(),
         sandbox: "fuzz".into(),
+        at: 0,
         method: "POST".into(),
         tls: true,
         authority: text(0),

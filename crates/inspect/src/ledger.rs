@@ -11,15 +11,19 @@ use moka::sync::Cache;
 use policy::{Budget, Reason, Usage};
 
 /// So many windows are kept, one a rule and sandbox; beyond, the one that was not used for longest goes, and is counted.
-const MAX_WINDOWS: u64 = 65_536;
+const MAX_WINDOWS: u64 = 16_384;
 /// A window is counted in so many parts and one that is under way: never less than the window, at most a sixteenth more.
 const PARTS: u64 = 16;
 
+/// A keyed hash of rule and sandbox: names may be long.
+type Key = (u64, u64);
+
 /// All windows.
 pub(crate) struct Ledger {
-    windows: Cache<(Arc<str>, String), Arc<Mutex<Window>>>,
-    /// Hashes hosts: they are the sandboxes' choice.
+    windows: Cache<Key, Arc<Mutex<Window>>>,
+    /// Hashes hosts, rules and sandboxes: two keys make 128 bits, which do not collide.
     hasher: RandomState,
+    second: RandomState,
     evictions: Arc<AtomicU64>,
 }
 
@@ -64,7 +68,7 @@ impl Ledger {
                 }
             })
             .build();
-        Ledger { windows, hasher: RandomState::new(), evictions }
+        Ledger { windows, hasher: RandomState::new(), second: RandomState::new(), evictions }
     }
 
     /// Windows that had to go.
@@ -72,8 +76,9 @@ impl Ledger {
         self.evictions.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn account(&self, rule: &Arc<str>, sandbox: &str, budget: &Arc<Budget>) -> Account {
-        let window = self.windows.get_with((Arc::clone(rule), sandbox.to_owned()), Arc::default);
+    pub(crate) fn account(&self, rule: &str, sandbox: &str, budget: &Arc<Budget>) -> Account {
+        let name = (rule, sandbox);
+        let window = self.windows.get_with((self.hasher.hash_one(name), self.second.hash_one(name)), Arc::default);
         Account { window, budget: Arc::clone(budget), hasher: self.hasher.clone() }
     }
 }
@@ -230,7 +235,7 @@ mod tests {
     }
 
     fn account(ledger: &Ledger, sandbox: &str, budget: &Arc<Budget>) -> Account {
-        ledger.account(&"rule".into(), sandbox, budget)
+        ledger.account("rule", sandbox, budget)
     }
 
     #[test]

@@ -32,10 +32,10 @@ fn requests() -> Vec<Subject> {
     let hosts = ["api.github.com", "pypi.org", "host7.example.com", "x.host500.example.com", "host999.example.com", "nowhere.example.org"];
     let methods = ["GET", "POST", "PUT", "DELETE"];
     let one = |n: usize| Subject {
-        sandbox: if n % 3 == 0 { format!("team{}-{n}", n % 60) } else { format!("box-{}", n % 60) },
+        sandbox: if n.is_multiple_of(3) { format!("team{}-{n}", n % 60) } else { format!("box-{}", n % 60) },
         method: methods[n % methods.len()].to_owned(),
         destination: Destination::parse(
-            if n % 2 == 0 { hosts[n % hosts.len()].to_owned() } else { format!("host{n}.example.com") }.as_str(),
+            if n.is_multiple_of(2) { hosts[n % hosts.len()].to_owned() } else { format!("host{n}.example.com") }.as_str(),
             true,
         )
         .expect("a host"),
@@ -75,7 +75,7 @@ fn measure(name: &str, policy: &Policy) -> String {
 }
 
 fn main() {
-    let action = |n: usize| if n % 3 == 0 { "action: deny" } else { "action: allow" };
+    let action = |n: usize| if n.is_multiple_of(3) { "action: deny" } else { "action: allow" };
     let cases: [(&str, Policy); 5] = [
         (
             "1000 rules, each its host",
@@ -87,7 +87,7 @@ fn main() {
         (
             "1000 rules, each its host, 100 with `when`",
             policy(|n| {
-                let when = if n % 10 == 0 { "when: \"method == 'PUT' && 'x-ticket' in headers\", " } else { "" };
+                let when = if n.is_multiple_of(10) { "when: \"method == 'PUT' && 'x-ticket' in headers\", " } else { "" };
                 format!("hosts: [host{n}.example.com], {when}{}", action(n))
             }),
         ),

@@ -146,9 +146,12 @@ impl Policy {
             }
             _ => {}
         }
-        if let Some(failed) = self.rules.failed(terms, all) {
-            let (rule, why) = (Some(Arc::clone(&failed.name)), format!("the `when` of rule {} cannot be evaluated", failed.name));
-            return Some(Refusal { reason: Reason::RuleError, rule, why });
+        if let Some((rule, reason)) = self.rules.failed(terms, all) {
+            let why = match reason {
+                Reason::RuleError => format!("the `when` of rule {} cannot be evaluated", rule.name),
+                _ => format!("rule {} fits one reading of the path or method and not the other", rule.name),
+            };
+            return Some(Refusal { reason, rule: Some(Arc::clone(&rule.name)), why });
         }
         let deciding = self.rules.of(terms, all).find(|r| r.action.is_some());
         if let Some(rule) = deciding.filter(|r| r.action == Some(Action::Deny)) {

@@ -56,8 +56,18 @@ pub(crate) fn lints(policy: &Policy) -> Vec<String> {
     lints
 }
 
+/// Whether `hosts.allow` or a rule allows anything that the pattern names.
+fn allowed(policy: &Policy, pattern: &str) -> bool {
+    let near = |other: &str| below(other, pattern) || below(pattern, other);
+    let rule = |rule: &Rule| rule.action == Some(Action::Allow) && (rule.hosts.is_empty() || rule.hosts.iter().any(|h| near(h)));
+    !policy.allowlist || policy.allow.patterns().any(|p| near(&p)) || policy.rules.list.iter().any(rule)
+}
+
 /// Why nothing that the pattern names is ever admitted.
 fn unreachable(policy: &Policy, pattern: &str) -> Option<String> {
+    if !allowed(policy, pattern) {
+        return Some("hosts.mode is allowlist, and nothing allows it".to_owned());
+    }
     let name = pattern.strip_prefix("*.").unwrap_or(pattern);
     if name.contains('*') {
         return None;
@@ -115,6 +125,12 @@ fn says_all(first: &Rule, rule: &Rule) -> bool {
 }
 
 impl Policy {
+    /// Rules whose time of watching is over, at a time in milliseconds since the Unix epoch.
+    pub fn overdue_lints(&self, now: u64) -> Vec<String> {
+        let over = |rule: &&Rule| matches!(rule.watch, crate::rules::Watch::Until(end) if end <= now);
+        self.rules.list.iter().filter(over).map(|r| format!("rule {}: monitor_until is over, it is enforced", r.name)).collect()
+    }
+
     /// What cannot have been meant, seen with the detectors in use: names that mean none, and homes that a rule cannot undo.
     pub fn detector_lints(&self, detectors: &[&Detector]) -> Vec<String> {
         let mut lints = Vec::new();

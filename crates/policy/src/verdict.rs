@@ -92,7 +92,11 @@ impl Reason {
         (Reason::PortNotAllowed, "deny", "the port is not in `hosts.ports`"),
         (Reason::MethodNotAllowed, "deny", "the method is not in `methods`"),
         (Reason::UpgradeNotAllowed, "deny", "a protocol that is not scanned"),
-        (Reason::Ambiguous, "deny", "host, path, length or encoding can be read in two ways"),
+        (
+            Reason::Ambiguous,
+            "deny",
+            "host, path, length or encoding can be read in two ways; or a rule fits one reading of path or method and not the other",
+        ),
         (Reason::RuleDenied, "deny", "a rule with `action: deny`"),
         (Reason::RuleError, "deny", "the `when` of a rule could not be evaluated (a header that is not there, say)"),
         (Reason::RateLimited, "deny, 429", "`budget.requests`; `Retry-After` says when one fits again"),

@@ -56,7 +56,8 @@ fn check(file: &Path, rules: &[PathBuf]) -> Result<u8> {
     let policy = config_files::policy(Some(file))?;
     let rules = config_files::rules(rules)?;
     let detectors: Vec<&Detector> = rules.detectors().iter().collect();
-    let lints: Vec<String> = policy.lints().iter().cloned().chain(policy.detector_lints(&detectors)).collect();
+    let lints: Vec<String> =
+        policy.lints().iter().cloned().chain(policy.detector_lints(&detectors)).chain(policy.overdue_lints(crate::replay::now())).collect();
     lints.iter().try_for_each(|lint| out::line(&format!("{}: {lint}", file.display())))?;
     let said = if lints.is_empty() { "fine".into() } else { format!("{} remarks", lints.len()) };
     out::note(&format!("{}: {said}", file.display()));

@@ -175,6 +175,9 @@ fn the_examples_of_the_policy_language_do_what_the_document_says() {
         }
     }
     assert_eq!(ran, 4);
+    let wrong = write(folder.path(), "wrong.yaml", "version: 1\nhosts:\n  mode: open\n  alow: []\n");
+    let (_, _, err) = said(&run(&["policy", "check", &wrong], ""));
+    assert!(document.contains(&err.replace(&wrong, "policy.yaml")), "{err}");
     let (code, _, err) = said(&run(&["policy", "check", folder.path().join("policy.yaml").to_str().expect("text")], ""));
     assert!(code == Some(0) && err.contains("fine"), "{err}");
 }
@@ -220,8 +223,10 @@ fn policies_are_compared_and_tested_with_exit_codes() {
         let (got, out, err) = said(&run(&["policy", "test", &file], ""));
         assert!(got == Some(code) && (out.contains(words) || err.contains(words)), "{expect}: {out}{err}");
     }
-    let bad = write(folder.path(), "bad.yaml", "version: 1\nrules: [{name: a, detectors: {github-pat-clasic: allow}}]\n");
+    let rule = "{name: a, detectors: {github-pat-clasic: allow}, monitor_until: 2026-01-01T00:00:00Z}";
+    let bad = write(folder.path(), "bad.yaml", &format!("version: 1\nrules: [{rule}]\n"));
     let (code, out, _) = said(&run(&["policy", "check", &bad], ""));
+    assert!(out.contains("rule a: monitor_until is over"), "{out}");
     assert!(code == Some(1) && out.contains("did you mean \"github-pat-classic\"?"), "{out}");
 }
 

@@ -287,3 +287,31 @@ async fn a_changed_policy_is_taken_whole_and_a_bad_one_keeps_the_old() {
     assert_eq!(outcome.reason, "host_not_allowed");
     running.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_budgets_and_what_would_have_been_are_told_and_counted() {
+    let running = start(Limits::default()).await;
+    let file = running.folder.path().join("policy.yaml");
+    let beside = file.with_extension("new");
+    let rules = "  - {name: few, budget: {window: 1h, requests: 2}}\n  - {name: soon, methods: [PUT], action: deny, mode: monitor}\n";
+    std::fs::write(&beside, format!("version: 1\nrules:\n{rules}")).expect("written");
+    std::fs::rename(&beside, &file).expect("moved");
+    eventually("the policy", async || running.page("/metrics").await.contains("portcullis_reloads_total{result=\"ok\"} 1")).await;
+    let mut api = running.api().await;
+    let mut outcomes = Vec::new();
+    for _ in 0..3 {
+        let head = pb::RequestHead { method: "PUT".into(), ..head("https://sink.example.net/").unwrap_or_default() };
+        let answer = api.scan(pb::ScanRequest { head: Some(head), body: Default::default() }).await.expect("an answer");
+        outcomes.push(answer.into_inner().outcome.expect("an outcome"));
+    }
+    let would = outcomes[0].would.as_ref().expect("something");
+    assert_eq!((outcomes[0].verdict(), would.verdict(), would.reason.as_str()), (pb::Verdict::Allow, pb::Verdict::Deny, "rule_denied"));
+    assert_eq!((would.rule.as_str(), outcomes[0].retry_after), ("soon", 0));
+    assert_eq!((outcomes[2].reason.as_str(), outcomes[2].rule.as_str()), ("rate_limited", "few"));
+    assert!((3000..=3900).contains(&outcomes[2].retry_after), "{}", outcomes[2].retry_after);
+    let page = running.page("/metrics").await;
+    assert!(page.contains("portcullis_monitored_total{reason=\"rule_denied\",verdict=\"deny\"} 2"), "{page}");
+    assert!(page.contains("portcullis_requests_total{reason=\"rate_limited\",verdict=\"deny\"} 1"), "{page}");
+    assert!(page.contains("portcullis_budget_evictions_total 0"), "{page}");
+    running.end().await;
+}

@@ -121,7 +121,7 @@ part! {
         window: Option<Spanned<String>>, "1s–168h", "–", "no stretch of time of this length holds more; required", "1h";
         requests: Option<Spanned<u64>>, "0–", "no limit", "requests", "600";
         bytes: Option<Spanned<String>>, "0–1TiB", "no limit", "bytes of paths, headers and bodies that leave", "50MiB";
-        new_hosts: Option<Spanned<u64>>, "0–10000", "no limit", "different hosts; a host that was reached within the window is not new", "20";
+        new_hosts: Option<Spanned<u64>>, "0–1000", "no limit", "different hosts; a host that was reached within the window is not new", "20";
     }
 }
 

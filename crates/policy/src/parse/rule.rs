@@ -18,6 +18,8 @@ use crate::{Action, hosts};
 const MAX_RULES: usize = 10_000;
 /// Conditions are the slow part of a decision: more of them belong into tables.
 const MAX_CONDITIONS: usize = 256;
+/// Hosts are remembered one by one, for each sandbox.
+const MAX_HOSTS: u64 = 1000;
 const TIB: u64 = 1 << 40;
 
 pub(super) fn groups(given: BTreeMap<String, Vec<Spanned<String>>>, rules: &mut Rules) -> Result<()> {
@@ -136,7 +138,7 @@ fn budget(given: Spanned<FileBudget>) -> Result<Budget> {
     let window = duration(window, Duration::from_secs(1), Duration::from_secs(7 * 86_400))?;
     let bytes = given.value.bytes.as_ref().map(|text| size(text, 0, TIB)).transpose()?;
     let new_hosts = match &given.value.new_hosts {
-        Some(n) if n.value > 10_000 => return Err(wrong(n, format!("{} is out of range; expected 0 to 10000", n.value))),
+        Some(n) if n.value > MAX_HOSTS => return Err(wrong(n, format!("{} is out of range; expected 0 to {MAX_HOSTS}", n.value))),
         n => n.as_ref().map(|n| n.value),
     };
     let budget = Budget { window, requests: given.value.requests.as_ref().map(|n| n.value), bytes, new_hosts };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::groups::Membership;
 use super::{Budget, Readings, Redaction, Rule, Rules};
-use crate::{Action, Subject};
+use crate::{Action, Reason, Subject};
 
 /// What only conditions in CEL ask for.
 #[derive(Clone, Copy)]
@@ -38,6 +38,11 @@ pub(crate) struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
+    #[cfg(test)]
+    pub(crate) fn new(subject: &'a Subject, details: Details<'a>) -> Request<'a> {
+        Request { subject, details, rules: None, readings: OnceCell::new() }
+    }
+
     /// A request to try conditions on.
     pub(crate) fn sample() -> Request<'static> {
         static SUBJECT: std::sync::LazyLock<Subject> = std::sync::LazyLock::new(|| Subject {
@@ -65,8 +70,17 @@ impl<'a> Request<'a> {
 pub struct Terms {
     /// Numbers of rules, and whether the rule only watches.
     pub(crate) matched: Vec<(u32, bool)>,
-    /// Those of them whose condition could not be evaluated.
-    pub(crate) failed: Vec<u32>,
+    /// Those of them of which it cannot be told whether they do, and why.
+    pub(crate) failed: Vec<(u32, Reason)>,
+}
+
+/// How a rule fits a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fit {
+    Yes,
+    Not(Miss),
+    /// By one reading of the request it does, by the other it does not.
+    Torn,
 }
 
 impl Terms {
@@ -109,13 +123,15 @@ impl Rules {
         let request = Request { subject, details, rules: Some((self, &membership)), readings: OnceCell::new() };
         for number in self.index.candidates(&request, &membership) {
             let Some(rule) = self.list.get(number as usize) else { continue };
-            if rule.tables(&request).is_some() {
+            let fit = rule.tables(&request);
+            if matches!(fit, Fit::Not(_)) {
                 continue;
             }
             match rule.when.as_ref().map(|when| when.holds(&request)) {
-                None | Some(Some(true)) => {}
                 Some(Some(false)) => continue,
-                Some(None) => terms.failed.push(number),
+                Some(None) => terms.failed.push((number, Reason::RuleError)),
+                None | Some(Some(true)) if fit == Fit::Torn => terms.failed.push((number, Reason::Ambiguous)),
+                None | Some(Some(true)) => {}
             }
             terms.matched.push((number, rule.watch.at(subject.at)));
         }
@@ -133,7 +149,10 @@ impl Rules {
         if self.groups.own(number).is_some_and(|g| !membership.has(g)) {
             return Some(Miss::Sandbox);
         }
-        rule.tables(&request).or_else(|| rule.when.as_ref().filter(|when| when.holds(&request) == Some(false)).map(|_| Miss::When))
+        match rule.tables(&request) {
+            Fit::Not(miss) => Some(miss),
+            Fit::Yes | Fit::Torn => rule.when.as_ref().filter(|when| when.holds(&request) == Some(false)).map(|_| Miss::When),
+        }
     }
 
     /// The rules that match, with those that only watch (`all`) or without.
@@ -142,13 +161,22 @@ impl Rules {
         numbers.filter_map(|(number, _)| self.list.get(*number as usize))
     }
 
-    /// The first rule that matches as far as can be told, and whose condition could not be evaluated.
-    pub(crate) fn failed(&self, terms: &Terms, all: bool) -> Option<&Rule> {
+    /// The first rule that would say something if it fits, of which that cannot be told, and why not.
+    pub(crate) fn failed(&self, terms: &Terms, all: bool) -> Option<(&Rule, Reason)> {
         if terms.failed.is_empty() {
             return None;
         }
-        let mut numbers = terms.matched.iter().filter(|(number, watched)| (all || !watched) && terms.failed.contains(number));
-        numbers.next().and_then(|(number, _)| self.list.get(*number as usize))
+        let mut decided = false;
+        for (number, _) in terms.matched.iter().filter(|(_, watched)| all || !watched) {
+            let rule = self.list.get(*number as usize)?;
+            // Where a rule before it has admitted or denied the request, its own action does not count.
+            let failed = terms.failed.iter().find(|(failed, _)| failed == number);
+            if let Some((_, reason)) = failed.filter(|_| !(decided && rule.only_acts())) {
+                return Some((rule, *reason));
+            }
+            decided |= rule.action.is_some();
+        }
+        None
     }
 
     /// What they set, with those that only watch or without.
@@ -163,29 +191,42 @@ impl Rules {
 }
 
 impl Rule {
-    /// Why what is compared by tables does not fit; hosts and sandboxes are the index's.
-    fn tables(&self, request: &Request<'_>) -> Option<Miss> {
+    /// Whether its action is all that it says.
+    fn only_acts(&self) -> bool {
+        let findings = self.findings.iter().any(Option::is_some) || !self.detectors.is_empty();
+        let settings = self.redaction.is_some() || self.partial.is_some() || self.max_body.is_some() || self.budget.is_some();
+        !findings && !settings
+    }
+
+    /// How what is compared by tables fits; hosts and sandboxes are the index's. A denial must not be got around by a second reading of path
+    /// or method; whatever else a rule says is not said of a request of which it may not be true.
+    fn tables(&self, request: &Request<'_>) -> Fit {
         let subject = request.subject;
-        // A denial must not be got around by a second reading; a permission is earned by all readings.
         let strict = self.action == Some(Action::Deny);
+        let mut torn = false;
         if !self.methods.is_empty() {
             let hit = |method: &String| self.methods.contains(method);
-            let other = subject.other_method.as_ref();
-            let fits = if strict { hit(&subject.method) || other.is_some_and(hit) } else { hit(&subject.method) && other.is_none_or(hit) };
-            if !fits {
-                return Some(Miss::Method);
+            let one = hit(&subject.method);
+            let other = subject.other_method.as_ref().map_or(one, hit);
+            if !one && !other {
+                return Fit::Not(Miss::Method);
             }
+            torn |= one != other && !strict;
         }
-        if !self.paths.is_empty() && !request.readings().match_any(&self.paths, strict) {
-            return Some(Miss::Path);
+        if !self.paths.is_empty() {
+            match request.readings().match_any(&self.paths, strict) {
+                Some(false) => return Fit::Not(Miss::Path),
+                Some(true) => {}
+                None => torn = true,
+            }
         }
         if !self.content_types.is_empty() {
             let essence = subject.content_type.as_str();
             let fits = |pattern: &String| pattern.strip_suffix('*').map_or(pattern == essence, |start| essence.starts_with(start));
             if !self.content_types.iter().any(fits) {
-                return Some(Miss::ContentType);
+                return Fit::Not(Miss::ContentType);
             }
         }
-        None
+        if torn { Fit::Torn } else { Fit::Yes }
     }
 }

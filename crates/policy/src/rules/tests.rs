@@ -144,6 +144,11 @@ fn a_condition_that_cannot_be_evaluated_denies() {
     assert_eq!(with("X-Ticket").verdict.action, Action::Allow);
     let ruling = with("x-other");
     assert_eq!((ruling.verdict.reason, ruling.rule.as_deref()), (Reason::RuleError, Some("ticket")));
+    let asked = |rule: &str| {
+        self::policy(&format!("rules:\n  - {{name: first, action: allow}}\n  - {{name: x, when: 'headers.x == \"\"', {rule}}}\n"))
+    };
+    assert_eq!(admit(&asked("action: deny"), &subject).verdict.action, Action::Allow, "decided before");
+    assert_eq!(admit(&asked("action: deny, max_body: 1B"), &subject).verdict.reason, Reason::RuleError);
 }
 
 #[test]
@@ -155,7 +160,21 @@ fn another_method_in_a_header_neither_dodges_a_denial_nor_earns_a_permission() {
     subject.other_method = Some("DELETE".into());
     assert_eq!(admit(&policy, &subject).verdict.reason, Reason::RuleDenied);
     subject.other_method = Some("PUT".into());
-    assert_eq!(admit(&policy, &subject).verdict.reason, Reason::HostNotAllowed);
+    assert_eq!(admit(&policy, &subject).verdict.reason, Reason::Ambiguous);
+}
+
+#[test]
+fn a_rule_that_fits_one_reading_only_is_not_dodged_and_not_earned() {
+    let policy = policy("rules: [{name: up, hosts: [a.example], paths: [/up/**], max_body: 10B, findings: {high: allow}}]\n");
+    for path in ["x/..;/up/1", "x/%2e%2e/up/1", "up/../x", "x%2f..%2fup/1"] {
+        let ruling = admit(&policy, &to("POST", &format!("a.example/{path}")));
+        assert_eq!((ruling.verdict.reason, ruling.rule.as_deref()), (Reason::Ambiguous, Some("up")), "{path}");
+    }
+    for path in ["up/%31", "x/%2e%2e/y", "up/a%2fb", "up/./1"] {
+        assert_eq!(reason(&policy, "POST", &format!("a.example/{path}")), Reason::Clean, "{path}");
+    }
+    let elsewhere = admit(&policy, &to("POST", "b.example/x/%2e%2e/up/1"));
+    assert_eq!(elsewhere.verdict.action, Action::Allow);
 }
 
 #[test]
@@ -223,6 +242,7 @@ fn lints_point_out_what_cannot_have_been_meant() {
             "rule b never decides: rule a",
         ),
         ("rules: [{name: a, hosts: [pastebin.com], action: allow}]\n", "pastebin.com can never match: it is on the block list"),
+        ("extends: strict\nrules: [{name: a, hosts: [a.example], max_body: 1B}]\n", "a.example can never match: hosts.mode is allowlist"),
         ("rules: [{name: a, hosts: [printer.local], action: allow}]\n", "printer.local can never match: it is a private name"),
         ("rules: [{name: a, hosts: [10.0.0.1], action: allow}]\n", "can never match: addresses are not allowed"),
         ("home: {extra: [{detectors: [jwt], hosts: [webhook.site]}]}\n", "home.extra: webhook.site can never match"),
@@ -238,6 +258,8 @@ fn lints_point_out_what_cannot_have_been_meant() {
         "rules:\n  - {name: a, hosts: [x.example], action: allow}\n  - {name: b, hosts: [x.example], max_body: 1KiB}\n",
         "rules:\n  - {name: a, when: 'tls', action: allow}\n  - {name: b, action: deny}\n",
         "rules:\n  - {name: a, action: deny, mode: monitor}\n  - {name: b, action: deny, hosts: [x.example]}\n",
+        "extends: strict\nhosts: {allow: [x.a.example]}\nrules: [{name: a, hosts: ['*.a.example'], max_body: 1B}]\n",
+        "extends: strict\nrules:\n  - {name: a, hosts: ['*.a.example'], action: allow}\n  - {name: b, hosts: [x.a.example], max_body: 1B}\n",
         "hosts: {allow: [printer.local]}\nrules: [{name: a, hosts: [printer.local], action: allow}]\n",
     ] {
         assert!(policy(fine).lints().is_empty(), "{fine}\n{:?}", policy(fine).lints());
@@ -268,8 +290,8 @@ fn looking_rules_up_gives_what_looking_at_all_of_them_gives() {
         let host = hosts[n % hosts.len()];
         let narrow =
             ["methods: [GET]", "paths: [/p/**]", "groups: [g]", "groups: [h]", "sandboxes: ['b*']", "paths: [/p, /q]", "methods: [PUT]"];
-        let hosts = if n % 9 == 0 { String::new() } else { format!("hosts: ['{host}'], ") };
-        source.push_str(&format!("  - {{name: r{n}, {hosts}{}, max_body: {n}B}}\n", narrow[n % 6 + usize::from(n % 5 == 0)]));
+        let hosts = if n.is_multiple_of(9) { String::new() } else { format!("hosts: ['{host}'], ") };
+        source.push_str(&format!("  - {{name: r{n}, {hosts}{}, max_body: {n}B}}\n", narrow[n % 6 + usize::from(n.is_multiple_of(5))]));
     }
     let policy = policy(&source);
     for host in ["a.example", "c.a.example", "b.q.example", "y-x.example", "10.1.2.3", "x.b.c", "z.example"] {

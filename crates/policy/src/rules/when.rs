@@ -30,7 +30,7 @@ pub(crate) const VARIABLES: [(&str, &str); 12] = [
     ("sandbox", "string"),
     ("groups", "list of strings: the groups the sandbox is in"),
     ("content_type", "string: type and subtype in lower case; empty if there is none"),
-    ("content_length", "int: -1 if it is not said"),
+    ("content_length", "int: 0 without a body, -1 if it is not said"),
     ("has_body", "bool"),
 ];
 
@@ -65,9 +65,11 @@ impl When {
         if source.len() > MAX_SOURCE {
             return Err(format!("longer than {MAX_SOURCE} bytes"));
         }
-        let program = Program::compile(source).map_err(|e| {
-            let text = e.to_string();
-            format!("is no CEL expression: {}", text.lines().next().unwrap_or_default())
+        let program = Program::compile(source).map_err(|all| {
+            let Some(first) = all.errors.first() else { return "is no CEL expression".to_owned() };
+            // What the parser says when it stops is its own inside.
+            let why = first.msg.split("OtherError(").next().unwrap_or_default().trim().trim_end_matches(':');
+            format!("is no CEL expression, at character {}: {why}", first.pos.1)
         })?;
         let mut parts = 0;
         let mut names = Vec::new();
@@ -218,5 +220,32 @@ mod tests {
             assert_eq!(When::compile(source).unwrap().holds(&sample), Some(true), "{source}");
         }
         assert_eq!(When::compile("headers['x-none'] == 'a'").unwrap().holds(&sample), None, "cannot be evaluated");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_compiler_panic(text in "\\PC{0,60}", near in "[a-z().&|!='\"\\[\\]{}?:, 0-9\\\\-]{0,60}") {
+            let _compiled = (When::compile(&text), When::compile(&near));
+        }
+
+        /// What a request says is hostile: an answer or none, never a panic.
+        #[test]
+        fn no_request_makes_a_condition_panic(path in "\\PC{0,20}", query in "[a-c=&%\\PC]{0,30}", value in "\\PC{0,20}", length in proptest::option::of(0_u64..=u64::MAX)) {
+            let subject = crate::Subject { path: format!("/{path}"), content_length: length, sandbox: value.clone(), ..crate::Subject::default() };
+            let headers = || vec![("a".to_owned(), value.clone()), (value.clone(), path.clone())];
+            for source in [
+                "content_length * content_length > 0 || content_length - 9223372036854775807 < 0 || -content_length == 1",
+                "100 / content_length > 1 && 100 % (content_length + 1) == 0",
+                "int(headers.a) + 1 > int(sandbox) && size(path) > 3",
+                "query.a == headers['a'] || path.contains(query['b']) || sandbox + path == 'x'",
+                "[path, sandbox][content_length] == 'x' || {'a': 1}[sandbox] == 1 || path[content_length] == 'a'",
+            ] {
+                let terms = match When::compile(source) {
+                    Ok(when) => when.holds(&Request::new(&subject, crate::Details { query: &query, headers: &headers })),
+                    Err(_) => None,
+                };
+                let _answer = terms;
+            }
+        }
     }
 }
