@@ -85,11 +85,8 @@ fn zero_or_overlong(path: &[u8], at: usize) -> bool {
         let digits = path.get(at..at + 3)?.strip_prefix(b"%")?;
         u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     };
-    match (byte(at), byte(at + 3)) {
-        (Some(0), _) => true,
-        (Some(0xc0 | 0xc1), Some(0x80..=0xbf)) | (Some(0xe0), Some(0x80..=0x9f)) | (Some(0xf0), Some(0x80..=0x8f)) => true,
-        _ => false,
-    }
+    let overlong = |first, second: u8| matches!((first, second), (0xc0 | 0xc1, 0x80..=0xbf) | (0xe0, 0x80..=0x9f) | (0xf0, 0x80..=0x8f));
+    byte(at).is_some_and(|first| first == 0 || byte(at + 3).is_some_and(|second| overlong(first, second)))
 }
 
 /// One length or none, and never beside another framing (RFC 9112 §6.3).

@@ -1,5 +1,7 @@
 //! The table of decisions (`tests/e2e/decisions/README.md`): each line through `portcullis replay`, and through a real Envoy.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 #[path = "decisions/table.rs"]
 mod table;
 
