@@ -86,6 +86,11 @@ impl Engine {
         Ok(Engine(Arc::new(Inner { matcher, known: None, detectors, id, limits, key, seen })))
     }
 
+    /// Every detector that [`Engine::compile`] would refuse, and why: each is compiled once, and none is kept.
+    pub fn refused(rules: &RuleSet) -> Vec<CompileError> {
+        Matcher::refused(rules)
+    }
+
     /// The same engine, looking for known secrets too. Its id is another as soon as the registry holds something.
     #[must_use]
     pub fn with_known(self, known: Known) -> Engine {

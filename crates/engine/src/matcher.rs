@@ -133,6 +133,12 @@ impl Matcher {
         Ok(Matcher { rules, prefilter: Prefilter::new(words.into_iter()) })
     }
 
+    /// Every detector that does not compile.
+    pub(crate) fn refused(set: &RuleSet) -> Vec<CompileError> {
+        let mut compiled = except::Compiled::default();
+        set.detectors().iter().filter_map(|d| Rule::compile(d, &mut compiled).err()).collect()
+    }
+
     /// The detectors, in order.
     pub(crate) fn detectors(&self) -> impl Iterator<Item = &Arc<rules::Detector>> {
         self.rules.iter().map(|r| &r.detector)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
-use engine::{Engine, FingerprintKey, Limits};
+use engine::Engine;
 use rules::{Imported, RuleSet};
 
 use crate::cli::exit;
@@ -18,19 +18,8 @@ pub(crate) fn run(file: &Path, output: Option<&Path>) -> Result<u8> {
     let source = std::fs::read_to_string(file).with_context(|| format!("cannot read {shown}"))?;
     let name = file.file_name().map_or_else(|| shown.clone(), |n| n.to_string_lossy().into_owned());
     let mut all = Imported::from_gitleaks(&name, &source).map_err(|e| anyhow!("{shown}: {e}"))?;
-    loop {
-        let set = RuleSet::from_yaml("what was imported", &all.document())?;
-        match Engine::compile(&set, Limits::default(), FingerprintKey([0; 32])) {
-            Ok(_) => break,
-            Err(error) => {
-                let before = all.ids().count();
-                all.drop(&error.id, error.message.clone());
-                if all.ids().count() == before {
-                    return Err(error.into());
-                }
-            }
-        }
-    }
+    let set = RuleSet::from_yaml("what was imported", &all.document())?;
+    all.drop(Engine::refused(&set).into_iter().map(|error| (error.id, error.message)));
     let text = all.document();
     match output {
         Some(path) => std::fs::write(path, &text).with_context(|| format!("cannot write {}", path.display()))?,

@@ -3,6 +3,8 @@
 use regex_syntax::ast::{self, Ast, GroupKind, HexLiteralKind, LiteralKind};
 
 const MAX_BYTES: usize = 64 << 10;
+/// Names of classes and counts are no longer.
+const NEAR: usize = 16;
 
 /// A pattern that has no secret of its own.
 ///
@@ -79,7 +81,7 @@ fn spelled(regex: &str) -> String {
                 class = false;
                 out.push(c);
             }
-            (true, '[') => match rest.strip_prefix(':').and_then(|r| r.split_once(":]")) {
+            (true, '[') => match rest.strip_prefix(':').and_then(|r| near(r, ":]")) {
                 Some((name, next)) if name.bytes().all(|b| b.is_ascii_lowercase() || b == b'^') => {
                     out.push_str(&format!("[:{name}:]"));
                     rest = next;
@@ -97,9 +99,16 @@ fn spelled(regex: &str) -> String {
     out
 }
 
+/// What stands before and after the next `mark`, which is near or no mark of a class's name or a count: looking far for each would take the square
+/// of the regex's length.
+fn near<'t>(text: &'t str, mark: &str) -> Option<(&'t str, &'t str)> {
+    let at = (0..=NEAR).find(|at| text.as_bytes().get(*at..).is_some_and(|t| t.starts_with(mark.as_bytes())))?;
+    Some((text.get(..at)?, text.get(at + mark.len()..)?))
+}
+
 /// Whether a brace opens a count, by what follows it.
 fn counts(rest: &str) -> bool {
-    let Some((inside, _)) = rest.split_once('}') else { return false };
+    let Some((inside, _)) = near(rest, "}") else { return false };
     let (least, most) = inside.split_once(',').unwrap_or((inside, ""));
     let digits = |text: &str| text.len() <= 4 && text.bytes().all(|b| b.is_ascii_digit());
     !least.is_empty() && digits(least) && digits(most)

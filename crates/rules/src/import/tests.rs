@@ -90,3 +90,36 @@ fn hostile_files_are_refused_or_reported_without_harm() {
         drop(import(&format!("[[rules]]\nid='a'\nregex='{regex}'")));
     }
 }
+
+#[test]
+fn a_file_is_refused_whose_rules_or_allowlists_multiply() {
+    let words: Vec<String> = (0..1000).map(|i| format!("\"word{i:060}\"")).collect();
+    let mut many = format!("[allowlist]\nstopwords = [{}]\n", words.join(","));
+    for i in 0..100 {
+        many.push_str(&format!("[[rules]]\nid = \"r{i}\"\nregex = \"acme_[a-z]{{9}}\"\n"));
+    }
+    let error = Imported::from_gitleaks("x", &many).expect_err("64 kB in each of 100 rules");
+    assert!(error.contains("bytes in our form"), "{error}");
+    let error = Imported::from_gitleaks("x", &"[[rules]]\nid = \"a\"\n".repeat(10_001)).expect_err("too many");
+    assert!(error.contains("more than 10000 rules"), "{error}");
+    let error = Imported::from_gitleaks("x", &"[[allowlists]]\nstopwords = [\"a\"]\n".repeat(1_001)).expect_err("too many");
+    assert!(error.contains("more than 1000 allowlists"), "{error}");
+}
+
+#[test]
+fn notes_do_not_repeat_a_long_id() {
+    let long = "a".repeat(100_000);
+    let keys: String = (0..100).map(|i| format!("k{i} = 1\n")).collect();
+    let all = Imported::from_gitleaks("x", &format!("[[rules]]\nid = \"{long}\"\nregex = \"acme_[a-z]{{9}}\"\n{keys}")).expect("rules");
+    assert!(all.notes.len() > 100 && all.notes.iter().all(|n| n.rule.len() <= 100));
+    assert_eq!(all.ids().count(), 0);
+}
+
+#[test]
+fn deep_nesting_is_refused_and_not_followed() {
+    let deep = format!("a = {}{}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(Imported::from_gitleaks("x", &deep).is_err());
+    let regex = format!("{}acme_x{}", "(".repeat(10_000), ")".repeat(10_000));
+    let all = Imported::from_gitleaks("x", &format!("[[rules]]\nid = \"a\"\nregex = '{regex}'\n")).expect("a file of rules");
+    assert_eq!(all.ids().count(), 0);
+}
