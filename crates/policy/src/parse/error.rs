@@ -13,6 +13,12 @@ pub(super) struct Wrong {
     message: String,
 }
 
+/// Keys that there were before the language was frozen, and what stands for them.
+const MOVED: [(&str, &str); 2] = [
+    ("overrides", " (now rules: each with a name, `detectors` as a table of actions)"),
+    ("redact", " (now rules with findings: {high: redact}; the preset's is named default/llm-conversations)"),
+];
+
 pub(super) type Result<T> = std::result::Result<T, Wrong>;
 
 /// An error at a value's place.
@@ -46,7 +52,8 @@ impl Wrong {
         use serde_saphyr::Error;
         let message = match error.without_snippet() {
             Error::SerdeUnknownField { field, expected, .. } => {
-                format!("unknown key {field:?}{}; expected one of {}", meant(field, expected), list(expected))
+                let moved = MOVED.iter().find(|(old, _)| old == field).map_or("", |(_, hint)| hint);
+                format!("unknown key {field:?}{moved}{}; expected one of {}", meant(field, expected), list(expected))
             }
             Error::SerdeUnknownVariant { variant, expected, .. } => {
                 format!("unknown value {variant:?}{}; expected {}", meant(variant, expected), list(expected))

@@ -73,7 +73,7 @@ fn mistakes_are_errors_with_their_line() {
         ("version: 1\nrules: {name: a}\n", 2, &["rules", "expected"]),
         ("version: 1\nfindings:\n  high: block\n", 3, &["findings.high: unknown value \"block\"", "expected allow, redact, deny"]),
         ("version: 1\nallow_private: [10.0.0.1/8]\n", 2, &["allow_private[0]: \"10.0.0.1/8\"", "expected 10.0.0.0/8"]),
-        ("version: 1\noverrides: []\n", 2, &["unknown key \"overrides\""]),
+        ("version: 1\noverrides: []\n", 2, &["unknown key \"overrides\" (now rules"]),
         ("version: 1\npartial_coverage: redact\n", 2, &["partial_coverage", "expected allow, deny"]),
         (
             "version: 1\nhome:\n  extra:\n    - {detectors: ['git hub'], hosts: [a.example]}\n",

@@ -64,6 +64,7 @@ fn rules_go_by_group_sandbox_type_and_condition() {
     let policy = policy(
         "groups: {ci: ['ci-*', nightly]}
 rules:
+  - {name: named, when: \"'ci' in groups && port == 8443\", action: deny}
   - {name: ci, groups: [ci], action: deny}
   - {name: one, sandboxes: ['*-eu'], methods: [PUT], action: deny}
   - {name: zip, content_types: [application/zip, 'image/*'], action: deny}
@@ -77,6 +78,8 @@ rules:
     };
     assert_eq!(decide(&|s| s.sandbox = "ci-7".into()).as_deref(), Some("ci"));
     assert_eq!(decide(&|s| s.sandbox = "nightly".into()).as_deref(), Some("ci"));
+    let at_a_port = |s: &mut Subject| (s.sandbox, s.destination.port) = ("ci-7".into(), 8443);
+    assert_eq!(decide(&at_a_port).as_deref(), Some("named"));
     assert_eq!(decide(&|s| s.sandbox = "box-eu".into()).as_deref(), Some("one"));
     assert_eq!(decide(&|s| s.content_type = "image/png".into()).as_deref(), Some("zip"));
     assert_eq!(decide(&|s| s.content_length = Some(101)).as_deref(), Some("big"));
