@@ -8,6 +8,7 @@ use policy::{Action, Details, Judged, Located, PolicyLimits, Reason, Redaction, 
 
 use crate::inspector::{Shared, Snapshot};
 use crate::ledger::{Account, Over};
+use crate::push::Refs;
 use crate::{Head, Outcome};
 
 /// So many findings are kept (and judged together); what comes after is judged batch by batch and counted.
@@ -36,6 +37,8 @@ pub(crate) struct Case {
     /// Milliseconds after which what was denied may pass.
     retry: Option<u64>,
     coverage: Coverage,
+    /// What became of the refs of a push.
+    pub(crate) refs: Option<Arc<Refs>>,
     /// Fingerprints of what policy lets travel: a rescan after redaction may find these again.
     tolerated: BTreeSet<Fingerprint>,
     pub(crate) body_bytes: u64,
@@ -62,6 +65,7 @@ impl Case {
             would: None,
             retry: None,
             coverage: Coverage::Complete,
+            refs: None,
             tolerated: BTreeSet::new(),
             body_bytes: 0,
             cacheable: 0,
@@ -247,6 +251,23 @@ impl Case {
         self.settings.redaction
     }
 
+    pub(crate) fn admit_push(&mut self, repository: &str) {
+        if let Err(reason) = self.snapshot.policy.admit_push(&self.subject, repository) {
+            self.deny(reason);
+        }
+    }
+
+    /// Whether something was found through `layer`.
+    pub(crate) fn found_in(&self, layer: &str) -> bool {
+        self.located.iter().any(|located| located.finding.trail.contains(&layer))
+    }
+
+    /// Whether something was found through `layer` that touches `span` of the body.
+    pub(crate) fn found_within(&self, layer: &str, span: &std::ops::Range<u64>) -> bool {
+        let touches = |finding: &Finding| finding.span.start < span.end && span.start < finding.span.end;
+        self.located.iter().any(|located| located.finding.trail.first().is_some_and(|first| *first == layer) && touches(&located.finding))
+    }
+
     pub(crate) fn denied(&self) -> bool {
         self.verdict.action == Action::Deny
     }
@@ -277,6 +298,7 @@ impl Case {
             cached: self.cacheable > 0 && self.hits == self.cacheable,
             policy: self.snapshot.policy.id(),
             engine: self.snapshot.engine.id(),
+            refs: self.refs.clone(),
         }
     }
 }

@@ -4,17 +4,6 @@ use policy::Destination;
 
 use crate::{Head, normal};
 
-/// A git service over smart HTTP (git's `gitprotocol-http`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GitService {
-    /// `GET …/info/refs?service=…`.
-    InfoRefs,
-    /// `POST …/git-upload-pack`: clone and fetch.
-    UploadPack,
-    /// `POST …/git-receive-pack`: push.
-    ReceivePack,
-}
-
 /// What the client speaks, hence how a denial must be worded to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
@@ -23,7 +12,7 @@ pub enum Wire {
     /// A gRPC client: wants a status in trailers.
     Grpc,
     /// A git client.
-    Git(GitService),
+    Git(git::Service),
     /// A client that asks for a tunnel: shows at most the text.
     Connect,
 }
@@ -78,15 +67,9 @@ fn wire(head: &Head, method: &str) -> Wire {
         return Wire::Grpc;
     }
     let path = String::from_utf8_lossy(&head.path);
-    let (path, query) = path.split_once('?').unwrap_or((&path, ""));
-    if path.ends_with("/git-upload-pack") {
-        Wire::Git(GitService::UploadPack)
-    } else if path.ends_with("/git-receive-pack") {
-        Wire::Git(GitService::ReceivePack)
-    } else if path.ends_with("/info/refs") && query.split('&').any(|pair| pair.starts_with("service=git-")) {
-        Wire::Git(GitService::InfoRefs)
-    } else {
-        Wire::Http
+    match git::Service::of(method, &path, content_type) {
+        Ok(Some(asked)) => Wire::Git(asked.service),
+        Ok(None) | Err(_) => Wire::Http,
     }
 }
 
@@ -118,10 +101,10 @@ mod tests {
         assert_eq!(wire("POST", "/a.B/C", "application/grpc+proto; x=y"), Wire::Grpc);
         assert_eq!(wire("POST", "/a.B/C", "application/grpc-web"), Wire::Http);
         assert_eq!(wire("CONNECT", "", ""), Wire::Connect);
-        assert_eq!(wire("GET", "/o/r.git/info/refs?service=git-upload-pack", ""), Wire::Git(GitService::InfoRefs));
+        assert_eq!(wire("GET", "/o/r.git/info/refs?service=git-upload-pack", ""), Wire::Git(git::Service::FetchRefs));
         assert_eq!(wire("GET", "/o/r.git/info/refs", ""), Wire::Http);
-        assert_eq!(wire("POST", "/o/r.git/git-upload-pack", ""), Wire::Git(GitService::UploadPack));
-        assert_eq!(wire("POST", "/o/r.git/git-receive-pack", ""), Wire::Git(GitService::ReceivePack));
+        assert_eq!(wire("POST", "/o/r.git/git-upload-pack", ""), Wire::Git(git::Service::Fetch));
+        assert_eq!(wire("POST", "/o/r.git/git-receive-pack", ""), Wire::Git(git::Service::Push));
     }
 
     #[test]

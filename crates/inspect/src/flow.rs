@@ -12,6 +12,7 @@ use policy::{Action, Judged, Located, Reason, Redaction};
 use crate::case::Case;
 use crate::frames::{self, Frame};
 use crate::memory::Grant;
+use crate::push::Push;
 use crate::redact::{self, Place, Replacement};
 use crate::{HeadEdits, Header, Outcome};
 
@@ -58,6 +59,8 @@ pub(crate) struct Body {
     pub(crate) content_length: Option<u64>,
     /// For a gRPC request, its `grpc-encoding` (`None` inside: not given).
     pub(crate) grpc: Option<Option<String>>,
+    /// For a push, the repository.
+    pub(crate) repository: Option<String>,
 }
 
 /// How the body is looked at.
@@ -68,6 +71,10 @@ enum Mode {
     Slide(Box<Stream>),
     /// Message by message.
     Messages,
+    /// Refs and objects of a push: what was looked at is released beyond the buffer, the end never before the verdict.
+    Push(Box<Push>),
+    /// A push was refused: the rest is taken and thrown away, since git reads no answer before it has sent all.
+    Drain,
 }
 
 /// One request with a body on its way.
@@ -95,10 +102,24 @@ impl fmt::Debug for Flow {
 const LEAST_HOLD: usize = 64 << 10;
 
 impl Flow {
-    pub(crate) fn new(case: Case, edits: HeadEdits, body: Body) -> Flow {
-        let mode = if body.grpc.is_some() { Mode::Messages } else { Mode::Gather };
+    /// A flow, or how the request ended before its body came.
+    pub(crate) fn new(mut case: Case, edits: HeadEdits, mut body: Body) -> Result<Flow, Box<Outcome>> {
+        let mode = match body.repository.take() {
+            Some(repository) => {
+                let policy = &case.snapshot.policy;
+                match Push::new(repository, &body.media, &policy.limits(), policy.git_memory_bytes()) {
+                    Ok(push) => Mode::Push(Box::new(push)),
+                    Err(reason) => {
+                        case.deny(reason);
+                        return Err(Box::new(case.outcome()));
+                    }
+                }
+            }
+            None if body.grpc.is_some() => Mode::Messages,
+            None => Mode::Gather,
+        };
         let grant = Grant::new(case.shared.memory.clone());
-        Flow { case, edits: Some(edits), body, mode, held: BytesMut::new(), base: 0, replacements: Vec::new(), grant, over: false }
+        Ok(Flow { case, edits: Some(edits), body, mode, held: BytesMut::new(), base: 0, replacements: Vec::new(), grant, over: false })
     }
 
     /// Takes the next bytes of the body.
@@ -107,14 +128,20 @@ impl Flow {
             return self.denied();
         }
         self.case.count(chunk.len());
+        if matches!(self.mode, Mode::Drain) {
+            return Step::Hold;
+        }
         if self.case.denied() {
-            return self.denied();
+            return if self.pushes() { self.drain() } else { self.denied() };
         }
         if self.body.content_length.is_some_and(|length| self.case.body_bytes > length) {
             return self.deny(Reason::Ambiguous);
         }
         self.held.extend_from_slice(&chunk);
         let limits = self.case.limits();
+        if matches!(self.mode, Mode::Push(_)) {
+            return self.push_on(&chunk);
+        }
         // The engine keeps a copy of what it still looks at.
         if !self.grant.resize(self.held.len().saturating_mul(2), limits.memory_bytes) {
             return self.deny(Reason::LimitExceeded);
@@ -129,13 +156,52 @@ impl Flow {
                 let allowance = self.case.shared.memory.allowance(limits.memory_bytes, limits.buffer_bytes, LEAST_HOLD);
                 if self.held.len() <= allowance { Step::Hold } else { self.slide(allowance) }
             }
+            Mode::Push(_) | Mode::Drain => Step::Hold,
         }
+    }
+
+    /// The next bytes of a push, which are held already.
+    fn push_on(&mut self, chunk: &[u8]) -> Step {
+        let Mode::Push(push) = &mut self.mode else { return Step::Hold };
+        let limits = self.case.limits();
+        if let Err(reason) = push.take(&mut self.case, chunk) {
+            self.case.deny(reason);
+        }
+        let allowance = self.case.shared.memory.allowance(limits.memory_bytes, limits.buffer_bytes, LEAST_HOLD);
+        let long = self.held.len() > allowance || self.base > 0;
+        if (self.held.len() > allowance && push.whole())
+            || !self.grant.resize(self.held.len().saturating_add(push.memory()), limits.memory_bytes)
+        {
+            self.case.deny(Reason::LimitExceeded);
+        }
+        if self.case.denied() {
+            return self.drain();
+        }
+        let clean = usize::try_from(push.clean_to().saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.held.len());
+        if long && clean > 0 { Step::Release(self.cut(clean)) } else { Step::Hold }
+    }
+
+    /// Throws away what is held and what comes.
+    fn drain(&mut self) -> Step {
+        self.name_refs();
+        self.mode = Mode::Drain;
+        self.held = BytesMut::new();
+        let _shrunk = self.grant.resize(0, usize::MAX);
+        Step::Hold
+    }
+
+    /// Whether this is a push, whose sender may think for as long as it likes.
+    fn pushes(&self) -> bool {
+        matches!(self.mode, Mode::Push(_) | Mode::Drain)
     }
 
     /// The sender pauses: releases the clean head and what no live candidate claims. Not for bodies whose length is known: they are awaited.
     pub fn pause(&mut self) -> Step {
         if self.over {
             return self.denied();
+        }
+        if self.pushes() {
+            return Step::Hold;
         }
         if self.held.is_empty() {
             return match self.edits.take() {
@@ -154,19 +220,22 @@ impl Flow {
                 let progress = stream.settle();
                 self.advance(progress)
             }
-            Mode::Gather | Mode::Messages => Step::Hold,
+            Mode::Gather | Mode::Messages | Mode::Push(_) | Mode::Drain => Step::Hold,
         }
     }
 
     /// Whether bytes, or the head, are held that no release has covered yet.
     pub fn holds(&self) -> bool {
-        !self.over && (self.edits.is_some() || !self.held.is_empty())
+        !self.over && !self.pushes() && (self.edits.is_some() || !self.held.is_empty())
     }
 
     /// A claimed tail was held for as long as it may be: it counts as not looked into, and policy says whether it travels.
     pub fn expire(&mut self) -> Step {
         if self.over {
             return self.denied();
+        }
+        if self.pushes() {
+            return Step::Hold;
         }
         self.case.take(Vec::new(), Coverage::Partial { at: self.base, gap: Gap::Budget });
         if self.case.denied() {
@@ -178,7 +247,15 @@ impl Flow {
     /// Ends the flow: something outside of it went wrong.
     pub fn fail(mut self: Box<Self>, reason: Reason) -> Outcome {
         self.case.deny(reason);
+        self.name_refs();
         self.case.outcome()
+    }
+
+    /// For a push, what became of its refs.
+    fn name_refs(&mut self) {
+        if let Mode::Push(push) = &self.mode {
+            self.case.refs = push.refs(&self.case).map(Into::into);
+        }
     }
 
     /// The body is complete (with `trailers`). The last release, unless denied.
@@ -191,6 +268,7 @@ impl Flow {
             self.trailers(trailers);
         }
         let release = if self.over || self.case.denied() { None } else { self.rest() };
+        self.name_refs();
         let outcome = self.case.outcome();
         match release {
             Some(release) if !self.case.denied() => (outcome, release),
@@ -218,6 +296,14 @@ impl Flow {
     fn rest(&mut self) -> Option<Release> {
         match std::mem::replace(&mut self.mode, Mode::Gather) {
             Mode::Gather => self.whole(),
+            Mode::Push(mut push) => {
+                if let Err(reason) = push.finish(&mut self.case, &self.held, self.base) {
+                    self.case.deny(reason);
+                }
+                self.case.refs = push.refs(&self.case).map(Into::into);
+                if self.case.denied() { None } else { Some(self.cut(self.held.len())) }
+            }
+            Mode::Drain => None,
             Mode::Messages if self.held.is_empty() => Some(self.cut(0)),
             Mode::Messages => {
                 self.case.deny(Reason::Ambiguous);

@@ -33,9 +33,13 @@ pub(crate) fn open(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) ->
         Ok(normal) => normal,
         Err(reason) => return Opened::Decided(Case::refused(shared, snapshot, head, reason).outcome(), HeadEdits::default()),
     };
-    let Normal { subject, media, content_length, head_signed, grpc } = normal;
+    let Normal { subject, media, content_length, head_signed, grpc, git } = normal;
     let mut case = Case::new(shared, snapshot, subject);
     case.admit(head);
+    let pushed = git.filter(|asked| asked.service.pushes());
+    if let Some(asked) = &pushed {
+        case.admit_push(&asked.repository);
+    }
     if case.denied() {
         return Opened::Decided(case.outcome(), HeadEdits::default());
     }
@@ -43,8 +47,12 @@ pub(crate) fn open(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) ->
     if head.end || case.denied() {
         return Opened::Decided(case.outcome(), edits);
     }
-    let body = Body { media, content_length, grpc };
-    Opened::Body(Box::new(Flow::new(case, edits, body)))
+    let repository = pushed.filter(|asked| asked.service == git::Service::Push).map(|asked| asked.repository);
+    let body = Body { media, content_length, grpc, repository };
+    match Flow::new(case, edits, body) {
+        Ok(flow) => Opened::Body(Box::new(flow)),
+        Err(outcome) => Opened::Decided(*outcome, HeadEdits::default()),
+    }
 }
 
 /// Scans every part; returns the edits that redaction asks for.

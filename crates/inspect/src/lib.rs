@@ -20,12 +20,14 @@ mod message;
 mod normal;
 mod outcome;
 mod problem;
+mod push;
 mod redact;
 
 pub use audit::{AuditFinding, AuditRecord, AuditWould};
 pub use cache::CacheStats;
-pub use facts::{Facts, GitService, Wire};
+pub use facts::{Facts, Wire};
 pub use flow::{Flow, Opened, Release, Step};
+pub use git::Service as GitService;
 pub use inspector::{Inspector, Snapshot};
 pub use memory::Memory;
 pub use message::{Head, HeadEdits, Header};

@@ -17,6 +17,8 @@ pub(crate) struct Normal {
     pub(crate) head_signed: bool,
     /// For a gRPC request, its `grpc-encoding` (`None` inside: not given).
     pub(crate) grpc: Option<Option<String>>,
+    /// The git service that it asks for.
+    pub(crate) git: Option<git::Asked>,
 }
 
 /// Brings a head to normal form.
@@ -33,6 +35,8 @@ pub(crate) fn normal(head: &Head) -> Result<Normal, Reason> {
     let content_length = content_length(head)?;
     let media = media(head)?;
     let grpc = is_grpc(media.content_type.as_deref()).then(|| grpc_encoding(head)).transpose()?;
+    let asked = git::Service::of(&head.method.to_ascii_uppercase(), &path, media.content_type.as_deref());
+    let git = asked.map_err(|_| Reason::Ambiguous)?;
     let upgrade: Vec<String> = head.values("upgrade").map(|value| String::from_utf8_lossy(value).trim().to_ascii_lowercase()).collect();
     let (body_signed, head_signed) = signatures(head, &path);
     let subject = Subject {
@@ -48,7 +52,7 @@ pub(crate) fn normal(head: &Head) -> Result<Normal, Reason> {
         upgrade: (!upgrade.is_empty()).then(|| upgrade.join(", ")),
         body_signed,
     };
-    Ok(Normal { subject, media, content_length, head_signed, grpc })
+    Ok(Normal { subject, media, content_length, head_signed, grpc, git })
 }
 
 /// Whether this is a method's form: a token (RFC 9110 §5.6.2) of reasonable length.

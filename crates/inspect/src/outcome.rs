@@ -6,6 +6,8 @@ use std::sync::Arc;
 use engine::{Coverage, EngineId, Location};
 use policy::{Judged, Located, Verdict, Would};
 
+use crate::push::Refs;
+
 /// How a request ended, for the answer, the audit record and the metrics. Its `Debug` shows detectors, never fields or header names.
 #[derive(Clone)]
 pub struct Outcome {
@@ -31,6 +33,8 @@ pub struct Outcome {
     pub policy: [u8; 16],
     /// The engine that scanned.
     pub engine: EngineId,
+    /// For a push, what became of its refs.
+    pub(crate) refs: Option<Arc<Refs>>,
 }
 
 impl Outcome {

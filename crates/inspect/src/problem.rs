@@ -1,9 +1,12 @@
 //! A denial in the client's own words.
 
+use std::sync::Arc;
+
 use policy::{Action, Reason};
 use serde::Serialize;
 
 use crate::audit::AuditFinding;
+use crate::push::Refs;
 use crate::{Facts, Outcome, Wire};
 
 /// At most so many findings are told to the client.
@@ -41,6 +44,9 @@ pub struct Problem {
     pub retry_after: Option<u64>,
     /// What was found.
     pub findings: Vec<ProblemFinding>,
+    /// For a push, what became of its refs.
+    #[serde(skip)]
+    refs: Option<Arc<Refs>>,
 }
 
 /// What the client is told of a finding.
@@ -90,6 +96,7 @@ impl Problem {
             findings: told
                 .map(|f| ProblemFinding { detector: f.detector, location: f.location, trail: f.trail, fingerprint: f.fingerprint })
                 .collect(),
+            refs: outcome.refs.clone(),
         }
     }
 
@@ -122,8 +129,13 @@ impl Problem {
                     body: self.line(),
                 }
             }
-            // Git and proxies' clients show plain text, if anything.
-            Wire::Git(_) | Wire::Connect => Answer {
+            Wire::Git(service) => {
+                let git::Refusal { content_type, body } = self.git_refusal(service);
+                // Git reads no answer with another status.
+                Answer { status: 200, grpc_status: None, retry_after: self.retry_after, content_type, body }
+            }
+            // Proxies' clients show plain text, if anything.
+            Wire::Connect => Answer {
                 status: self.status,
                 grpc_status: None,
                 retry_after: self.retry_after,
@@ -159,6 +171,51 @@ fn status(reason: Reason) -> u16 {
     }
 }
 
+impl Problem {
+    /// The problem as git prints it: `remote:` lines, and for each ref why it was refused.
+    fn git_refusal(&self, service: git::Service) -> git::Refusal {
+        let mut lines = vec![format!("Portcullis: {}.", self.title)];
+        for f in &self.findings {
+            let (place, layers) = place(f);
+            let through = if layers.is_empty() { String::new() } else { format!(", through {}", layers.join(", ")) };
+            lines.push(format!("{} in {place}{through} ({})", f.detector, f.fingerprint));
+        }
+        lines.push(self.detail.clone());
+        lines.push(format!("[{}, request {}]", self.reason, self.request_id));
+        let refs: Vec<git::RefusedRef> =
+            self.refs.iter().flat_map(|refs| &refs.refs).filter(|one| !one.masked).map(|one| self.refused(one)).collect();
+        let by_refs = self.refs.iter().flat_map(|refs| &refs.refs).any(|one| one.reason.is_some());
+        git::refusal(service, self.refs.as_ref().map(|refs| &refs.capabilities), &lines, if by_refs { "ok" } else { self.reason }, &refs)
+    }
+
+    fn refused(&self, one: &crate::push::Ref) -> git::RefusedRef {
+        let reason = match one.reason {
+            Some(reason) => format!("{}: {}", reason.as_str(), words(reason).0),
+            None => format!("not taken with the rest: {}", self.reason),
+        };
+        git::RefusedRef { name: one.name.clone(), reason }
+    }
+}
+
+/// Where in a push a finding stands, for people, and the layers around it there.
+fn place(finding: &ProblemFinding) -> (&str, &[&'static str]) {
+    let parts = [
+        ("git-ref", "the name of a ref"),
+        ("git-push-option", "a push option"),
+        ("git-push-certificate", "a push certificate"),
+        ("git-commit", "a commit"),
+        ("git-tag", "a tag"),
+        ("git-tree", "the name of a file"),
+        ("git-blob", "a file"),
+        ("git-delta", "a change"),
+    ];
+    let known = finding.trail.iter().enumerate().take(3).find_map(|(at, layer)| {
+        let (_, words) = parts.iter().find(|(name, _)| name == layer)?;
+        Some((*words, finding.trail.get(at + 1..).unwrap_or_default()))
+    });
+    known.unwrap_or((&finding.location, &finding.trail))
+}
+
 /// A title, and what an agent should do instead.
 fn words(reason: Reason) -> (&'static str, &'static str) {
     match reason {
@@ -190,6 +247,23 @@ fn words(reason: Reason) -> (&'static str, &'static str) {
         Reason::UpgradeNotAllowed => {
             ("The request asks for another protocol", "Protocol upgrades (WebSocket and others) are not available here; use plain HTTP.")
         }
+        Reason::GitRepositoryNotAllowed => (
+            "Nothing may be pushed to this repository",
+            "Push to the repository that was assigned to you, or ask the owner of this sandbox to allow this one.",
+        ),
+        Reason::GitRefNotAllowed => (
+            "This ref may not be pushed",
+            "Push to the branch that was assigned to you; other branches and refs need the owner of this sandbox.",
+        ),
+        Reason::GitForcePush => (
+            "The push is not proven to keep what is on the branch",
+            "Fetch the branch, merge it (do not rebase) and push again without force; or push to a new branch.",
+        ),
+        Reason::GitDeletion => {
+            ("Branches and tags may not be deleted", "Leave the ref as it is, or ask the owner of this sandbox to delete it.")
+        }
+        Reason::GitTag => ("Tags may not be pushed", "Push the branch without tags (git push --no-follow-tags)."),
+        Reason::GitUnsigned => ("The push must be signed", "Push with --signed, with a key that the server knows."),
         Reason::Ambiguous => {
             ("The request can be read in two ways", "Send one host, one path, one length and one encoding, in their usual spelling.")
         }

@@ -58,6 +58,14 @@ impl Policy {
         if refusal.is_some() {
             return Explanation { verdict: ruling.verdict, rule: ruling.rule, lines };
         }
+        match self.explain_push(subject) {
+            Some(Err((reason, why))) => {
+                lines.push(why);
+                return Explanation { verdict: Verdict::deny(reason), rule: None, lines };
+            }
+            Some(Ok(why)) => lines.push(why),
+            None => {}
+        }
         let judgement = self.judge(subject, &terms, findings, coverage);
         for (located, judged) in findings.iter().zip(&judgement.findings) {
             let home = if judged.home { "at home" } else { "not at home" };

@@ -7,6 +7,7 @@
 mod address;
 mod destination;
 mod explain;
+mod git;
 mod hosts;
 mod judge;
 mod limits;
@@ -22,6 +23,7 @@ mod verdict;
 pub use address::SPECIAL_RANGES;
 pub use destination::{Destination, Host, HostError};
 pub use explain::Explanation;
+pub use git::RefChange;
 pub use judge::{Judged, Judgement, Located, Ruling, Subject, Would};
 pub use limits::PolicyLimits;
 pub use parse::{PolicyError, Preset};

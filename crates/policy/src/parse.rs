@@ -3,6 +3,7 @@
 mod build;
 mod error;
 pub(crate) mod file;
+mod git;
 mod rule;
 
 use crate::Policy;

@@ -25,6 +25,7 @@ pub struct Policy {
     pub(crate) extra_homes: Vec<ExtraHome>,
     pub(crate) partial: Action,
     pub(crate) rules: Rules,
+    pub(crate) git: crate::git::GitPolicy,
     pub(crate) limits: PolicyLimits,
     pub(crate) lints: Vec<String>,
 }

@@ -85,6 +85,8 @@ mod tests {
         for part in parts.iter().rev() {
             yaml = match part.strip_suffix("[]") {
                 Some("rules") => format!("rules: [{{{}{}{yaml}}}]", if last == "name" { "" } else { "name: x, " }, said(key)),
+                Some("push") if last == "repositories" => format!("push: [{{{yaml}}}]"),
+                Some("push") => format!("push: [{{repositories: ['**'], {yaml}}}]"),
                 Some("extra") if last == "detectors" => format!("extra: [{{{yaml}, hosts: [a.example]}}]"),
                 Some("extra") if last == "hosts" => format!("extra: [{{{yaml}, detectors: [jwt]}}]"),
                 Some("extra") => format!("extra: [{{{yaml}, detectors: [jwt], hosts: [a.example]}}]"),
@@ -93,7 +95,7 @@ mod tests {
                 _ => format!("{part}: {{{yaml}}}"),
             };
         }
-        let groups = if key.path == "rules[].groups" { "groups: {ci: [a]}\n" } else { "" };
+        let groups = if key.path.ends_with("[].groups") { "groups: {ci: [a]}\n" } else { "" };
         format!("version: 1\n{groups}{yaml}\n")
     }
 

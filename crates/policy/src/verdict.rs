@@ -55,6 +55,18 @@ pub enum Reason {
     MethodNotAllowed,
     /// The request asks for a protocol that is not scanned.
     UpgradeNotAllowed,
+    /// Nothing may be pushed to the repository.
+    GitRepositoryNotAllowed,
+    /// The branch, or another ref, may not be pushed.
+    GitRefNotAllowed,
+    /// A push that is not proven to lose no commit.
+    GitForcePush,
+    /// A push that deletes a ref.
+    GitDeletion,
+    /// A push of a tag.
+    GitTag,
+    /// A push without a certificate where one is required.
+    GitUnsigned,
     /// The request can be read in two ways (host, path, length, encoding).
     Ambiguous,
     /// A rule denies it.
@@ -92,6 +104,12 @@ impl Reason {
         (Reason::PortNotAllowed, "deny", "the port is not in `hosts.ports`"),
         (Reason::MethodNotAllowed, "deny", "the method is not in `methods`"),
         (Reason::UpgradeNotAllowed, "deny", "a protocol that is not scanned"),
+        (Reason::GitRepositoryNotAllowed, "deny", "no rule of `git.push` is for this sandbox and repository"),
+        (Reason::GitRefNotAllowed, "deny", "a branch or another ref that the rule does not name"),
+        (Reason::GitForcePush, "deny", "a ref would move to what is not proven to contain what it was"),
+        (Reason::GitDeletion, "deny", "a ref would be deleted"),
+        (Reason::GitTag, "deny", "a tag"),
+        (Reason::GitUnsigned, "deny", "no push certificate where one is required"),
         (
             Reason::Ambiguous,
             "deny",
@@ -124,6 +142,12 @@ impl Reason {
             Reason::PortNotAllowed => "port_not_allowed",
             Reason::MethodNotAllowed => "method_not_allowed",
             Reason::UpgradeNotAllowed => "upgrade_not_allowed",
+            Reason::GitRepositoryNotAllowed => "git_repository_not_allowed",
+            Reason::GitRefNotAllowed => "git_ref_not_allowed",
+            Reason::GitForcePush => "git_force_push",
+            Reason::GitDeletion => "git_deletion",
+            Reason::GitTag => "git_tag",
+            Reason::GitUnsigned => "git_unsigned",
             Reason::Ambiguous => "ambiguous_request",
             Reason::RuleDenied => "rule_denied",
             Reason::RuleError => "rule_error",

@@ -14,6 +14,7 @@ mod connection;
 mod dns;
 mod fake;
 mod gateway;
+pub mod git;
 mod h2;
 mod origin;
 mod processes;

@@ -115,7 +115,10 @@ async fn git_clones_and_pip_downloads_through_the_gateway() {
     sh(&stack, "cd \"$1\"; git clone -q https://sink.example.net/repo.git cloned; cat cloned/file", &[path]).await;
     assert_eq!(std::fs::read_to_string(folder.path().join("cloned/file")).expect("cloned"), "hello\n");
     let refused = stack.run(&["git", "ls-remote", "https://pastebin.com/repo.git"].map(str::to_owned)).await;
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("remote: Portcullis: The destination is on the block list"), "{refused:?}");
+    assert!(
+        String::from_utf8_lossy(&refused.stderr).contains("remote error: Portcullis: The destination is on the block list"),
+        "{refused:?}"
+    );
     let pip = "cd \"$2\"; \"$1\" -m pip download -q --no-deps --no-cache-dir --disable-pip-version-check --index-url https://sink.example.net/simple/ harmless; ls";
     assert!(sh(&stack, pip, &[&python, path]).await.contains("harmless-1.0-py3-none-any.whl"));
 }

@@ -64,6 +64,7 @@ impl File {
         }
         rule::groups(self.groups, &mut policy.rules)?;
         rule::lay_over(self.rules, preset, &mut policy.rules)?;
+        super::git::lay_over(self.git, policy)?;
         policy.limits = limits(self.limits, policy.limits)?;
         Ok(())
     }
@@ -98,6 +99,7 @@ fn nothing() -> Result<Policy> {
         extra_homes: Vec::new(),
         partial: Action::Deny,
         rules: Rules::default(),
+        git: crate::git::GitPolicy { push: Vec::new(), memory_bytes: 64 << 20 },
         limits: PolicyLimits::default(),
         lints: Vec::new(),
     };

@@ -43,6 +43,7 @@ part! {
         partial_coverage: Option<Permission>, "`allow`, `deny`", "`deny`", "where not all could be looked into", "deny";
         groups: BTreeMap<String, Texts>, "`NAME: [sandboxes]`", "none", "names for sandboxes; a star stands for any text (`ci-*`)", "{ci: [\"ci-*\", nightly]}";
         rules: Vec<Spanned<Rule>>, "rules", "none", "below", "[{name: no-uploads, methods: [PUT], action: deny}]";
+        git: Git, "", "", "pushes over HTTPS, in [git.md](git.md)", "{memory: 64MiB}";
         limits: Limits, "", "", "what a scanner takes on", "{buffer: 1MiB}";
     }
 }
@@ -95,6 +96,27 @@ part! {
 }
 
 part! {
+    Git (GIT at "git.") {
+        push: Option<Vec<Spanned<PushRule>>>, "[rules for pushes](git.md#what-may-be-pushed)", "every branch; no force, deletion or tags", "the first rule for sandbox and repository decides; where there is none, nothing is pushed; replaces the preset's", "[{repositories: [github.com/acme/shop], branches: [\"agent/*\"]}]";
+        memory: Option<Spanned<String>>, "1MiB–1GiB", "`64MiB`", "what of one push is kept, since deltas may be against it", "128MiB";
+    }
+}
+
+part! {
+    PushRule (PUSH at "git.push[].") {
+        repositories: Texts, "`HOST/PATH`, `**`", "–", "the host as in other host patterns, the path without `.git`; `*` is any text without a slash, `**` any text; required", "[github.com/acme/shop, \"*.example.com/**\"]";
+        groups: Texts, "groups", "all", "sandboxes in one of these groups", "[ci]";
+        sandboxes: Texts, "names, `ci-*`", "all", "these sandboxes", "[\"ci-*\"]";
+        branches: Option<Texts>, "patterns", "`[\"**\"]`", "names below `refs/heads/`", "[main, \"agent/*\"]";
+        refs: Texts, "patterns", "none", "full names of refs that are neither branches nor tags", "[\"refs/notes/*\"]";
+        force: Option<Permission>, "`allow`, `deny`", "`deny`", "moving a ref to what is not proven to contain what it was", "deny";
+        delete: Option<Permission>, "`allow`, `deny`", "`deny`", "deleting a branch; a tag as well, where `tags` allows", "deny";
+        tags: Option<Permission>, "`allow`, `deny`", "`deny`", "making a tag; moving one needs `force` too", "allow";
+        signed: Option<Signed>, "`required`, `optional`", "`optional`", "`required`: only with a push certificate (`git push --signed`); who signed it the server must check", "optional";
+    }
+}
+
+part! {
     Rule (RULE at "rules[].") {
         name: Option<Spanned<String>>, "text", "–", "what audit records, answers and `policy explain` call it; required (letters, digits, `-_./`); a rule of a preset that has the same name is replaced", "uploads";
         groups: Texts, "groups", "all", "**who**: sandboxes in one of these groups", "[ci]";
@@ -126,7 +148,7 @@ part! {
 }
 
 /// All rows, part by part.
-pub(crate) const PARTS: [&[Key]; 8] = [FILE, HOSTS, FINDINGS, HOMES, HOME, LIMITS, RULE, BUDGET];
+pub(crate) const PARTS: [&[Key]; 10] = [FILE, HOSTS, FINDINGS, HOMES, HOME, GIT, PUSH, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
@@ -153,6 +175,13 @@ pub(super) enum Mode {
 pub(super) enum RuleMode {
     Enforce,
     Monitor,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Signed {
+    Required,
+    Optional,
 }
 
 /// One name, or a list of them.

@@ -98,7 +98,7 @@ fn name(given: Option<Spanned<String>>, at: &Spanned<()>) -> Result<String> {
     Ok(name.value)
 }
 
-fn group(text: Spanned<String>, rules: &Rules) -> Result<String> {
+pub(super) fn group(text: Spanned<String>, rules: &Rules) -> Result<String> {
     if rules.named.contains_key(&text.value) {
         return Ok(text.value);
     }
@@ -107,7 +107,7 @@ fn group(text: Spanned<String>, rules: &Rules) -> Result<String> {
     Err(wrong(&text, format!("{:?} is no group{}; {there}", text.value, meant(&text.value, &names))))
 }
 
-fn sandbox(text: Spanned<String>) -> Result<String> {
+pub(super) fn sandbox(text: Spanned<String>) -> Result<String> {
     if text.value.is_empty() || text.value.matches('*').count() > 1 {
         return Err(wrong(&text, format!("{:?} is no sandbox; expected a name, with at most one star", text.value)));
     }

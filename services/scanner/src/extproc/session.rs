@@ -273,8 +273,9 @@ impl Session {
 }
 
 /// The same outcome, denied for another reason.
-fn denied(outcome: Outcome, reason: Reason) -> Outcome {
-    Outcome { verdict: policy::Verdict::deny(reason), ..outcome }
+fn denied(mut outcome: Outcome, reason: Reason) -> Outcome {
+    outcome.verdict = policy::Verdict::deny(reason);
+    outcome
 }
 
 #[cfg(test)]
