@@ -1,14 +1,12 @@
 //! Reading the table: lines into requests, placeholders into secrets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64URL_NOPAD, HEXLOWER};
-use portcullis_e2e::{Request, binary};
-use rules::RuleSet;
+use portcullis_e2e::Request;
+use portcullis_e2e::secret::secret_of;
 
 /// The cases of one policy.
 pub(crate) struct Table {
@@ -108,7 +106,7 @@ fn expanded(template: &str, last: &mut String) -> Vec<u8> {
 
 fn placeholder(word: &str, last: &mut String) -> Vec<u8> {
     let mut secret = |id: &str| {
-        *last = secret_of(id);
+        *last = secret_of(id).unwrap();
         last.clone()
     };
     match word.split_once(':') {
@@ -134,37 +132,4 @@ fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
-}
-
-/// A secret of a detector: what `replay` finds in the catalogue's own example.
-fn secret_of(id: &str) -> String {
-    static SECRETS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
-    SECRETS.get_or_init(secrets).get(id).unwrap_or_else(|| panic!("no secret of {id}")).clone()
-}
-
-fn secrets() -> BTreeMap<String, String> {
-    let examples: Vec<(&str, &str)> =
-        RuleSet::builtin().detectors().iter().filter_map(|d| Some((&*d.id, d.examples.first()?.as_str()))).collect();
-    let record = |(i, (_, example)): (usize, &(&str, &str))| {
-        let headers = [serde_json::json!({"name": "content-type", "value": "text/plain"})];
-        let body = BASE64.encode(example.as_bytes());
-        format!(
-            "{}\n",
-            serde_json::json!({"id": i, "method": "POST", "url": "https://example.com/", "headers": headers, "body_base64": body})
-        )
-    };
-    let input: String = examples.iter().enumerate().map(record).collect();
-    let mut replay = Command::new(binary().unwrap());
-    let mut running = replay.args(["replay", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut stdin = running.stdin.take().unwrap();
-    let writing = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = running.wait_with_output().unwrap();
-    writing.join().unwrap().unwrap();
-    let secret = |((id, example), line): (&(&str, &str), &str)| {
-        let answer: serde_json::Value = serde_json::from_str(line).unwrap();
-        let finding = answer["findings"].as_array().unwrap().iter().find(|f| f["detector"] == *id)?;
-        let at = |i: usize| usize::try_from(finding["span"][i].as_u64()?).ok();
-        Some(((*id).to_owned(), example.get(at(0)?..at(1)?)?.to_owned()))
-    };
-    examples.iter().zip(std::str::from_utf8(&output.stdout).unwrap().lines()).filter_map(secret).collect()
 }
