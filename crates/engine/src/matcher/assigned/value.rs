@@ -132,9 +132,11 @@ fn chosen(value: &[u8]) -> bool {
 
 /// Whether the value says where a secret is, how it is made, or what it hashes to.
 fn refers(value: &[u8]) -> bool {
-    const BEGINS: [&[u8]; 28] = [
+    const BEGINS: [&[u8]; 32] = [
         b"$(", b"${", b"$argon2", b"$pbkdf2", b"$2a$", b"$2b$", b"$2y$", b"$scrypt", b"$1$", b"$5$", b"$6$", b"$y$", b"{SSHA", b"pbkdf2",
         b"arn:", b"urn:", b"data:", b"env:", b"vault:", b"/", b"./", b"../", b"~/", b"%(", b"{\"", b"[{", b"[\"", b"+",
+        // What minifiers make of `true` and `false`.
+        b"!0,", b"!1,", b"!0}", b"!1}",
     ];
     const HOLDS: [&[u8]; 33] = [
         b"://",
@@ -213,9 +215,11 @@ fn refers(value: &[u8]) -> bool {
 
 /// Whether the value begins like a call or an index: `get_secret("x")`, `config[KEY]`.
 fn called(value: &[u8]) -> bool {
-    let name = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':')).count();
-    let opens = matches!(value.get(name), Some(b'(' | b'['));
-    name >= 3 && opens && value.get(..name).is_some_and(|n| bits(n) < OPAQUE)
+    let name = value.iter().take_while(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b':' | b'$')).count();
+    let (word, rest) = value.split_at(name);
+    // `match$2[0]`: whatever compilers call it, it is a place in a list.
+    let numbered = || rest.strip_prefix(b"[").and_then(|r| r.strip_suffix(b"]")).is_some_and(|i| matches!(i, [b'0'..=b'9']));
+    name >= 3 && ((matches!(rest.first(), Some(b'(' | b'[')) && bits(word) < OPAQUE) || numbered())
 }
 
 /// What the value is as base64, where that is text.
@@ -260,6 +264,8 @@ mod tests {
             "arn:aws:kms:us-west-2:417498243647:key/c9fe2447-0795-4fda-af26-12",
             "https://graph.facebook.com/v2.9/oauth/access_token",
             "${{secrets.DEPLOY_TOKEN_2}}",
+            "_XRegExp$exec2[0]",
+            "!0,image:!0})b.pseudos[e]=B(e);for(e",
             "$MY_PASSWORD_12",
             "2016-09-08T21:47:36Z",
             "bm90IG15IHJlYWwgcGFzc3dvcmQ=",
