@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use engine::{Engine, FingerprintKey, Limits, RuleSet};
-use inspect::{Head, Header, Inspector, Opened, Snapshot, Step};
+use inspect::{Head, Header, Identity, Inspector, Opened, Snapshot, Step};
 use libfuzzer_sys::fuzz_target;
 use policy::Policy;
 
@@ -37,6 +37,7 @@ fuzz_target!(|data: &[u8]| {
     let head = Head {
         request_id: "fuzz".into(),
         sandbox: "fuzz".into(),
+        identity: Identity::Given,
         at: 0,
         method: "POST".into(),
         tls: true,

@@ -16,6 +16,14 @@ pub struct AuditRecord {
     pub request_id: String,
     /// The sandbox's name.
     pub sandbox: String,
+    /// How that is known: `token`, `address`, `given`, `unknown`, or `refused`.
+    pub identity: &'static str,
+    /// The id of the token; never the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The policy's groups that the sandbox is in.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// The method.
     pub method: String,
     /// The host; `(masked)` where a secret was found in it.
@@ -115,6 +123,9 @@ impl AuditRecord {
             time,
             request_id: facts.request_id.clone(),
             sandbox: facts.sandbox.clone(),
+            identity: facts.identity.as_str(),
+            token: facts.identity.token().map(str::to_owned),
+            groups: outcome.groups.clone(),
             method: facts.method.clone(),
             host: if masked { "(masked)".to_owned() } else { facts.host.clone() },
             port: facts.port,

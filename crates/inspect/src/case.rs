@@ -285,12 +285,20 @@ impl Case {
         judgement.verdict.action == Action::Allow && judgement.findings.iter().all(|judged| judged.action == Action::Allow)
     }
 
+    fn groups(&self) -> Vec<String> {
+        match self.verdict.reason {
+            Reason::IdentityRequired | Reason::IdentityUnknown => Vec::new(),
+            _ => self.snapshot.policy.groups_of(&self.subject.sandbox),
+        }
+    }
+
     pub(crate) fn outcome(&self) -> Outcome {
         Outcome {
             verdict: self.verdict,
             rule: self.rule.clone(),
             would: self.would.clone().filter(|would| would.verdict.action > self.verdict.action),
             retry_after: self.retry.filter(|_| self.denied()).map(|ms| ms.div_ceil(1000)),
+            groups: self.groups(),
             coverage: self.coverage,
             findings: self.located.iter().cloned().zip(self.judged.iter().copied()).collect(),
             findings_dropped: self.dropped,

@@ -2,7 +2,7 @@
 
 use policy::Destination;
 
-use crate::{Head, normal};
+use crate::{Head, Identity, normal};
 
 /// What the client speaks, hence how a denial must be worded to be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Facts {
     pub request_id: String,
     /// The sandbox's name.
     pub sandbox: String,
+    /// How that is known.
+    pub identity: Identity,
     /// The method, upper case; `(invalid)` if it has not the form of one.
     pub method: String,
     /// The host in normal form; `(invalid)` if there is none. Mask it before showing it: [`crate::AuditRecord`] does.
@@ -44,7 +46,15 @@ impl Facts {
             Ok(destination) => (destination.host.to_string(), destination.port),
             Err(_) => (INVALID.to_owned(), 0),
         };
-        Facts { request_id: head.request_id.clone(), sandbox: head.sandbox.clone(), wire: wire(head, &method), method, host, port }
+        Facts {
+            request_id: head.request_id.clone(),
+            sandbox: head.sandbox.clone(),
+            identity: head.identity.clone(),
+            wire: wire(head, &method),
+            method,
+            host,
+            port,
+        }
     }
 }
 
@@ -84,6 +94,7 @@ mod tests {
         Head {
             request_id: "r".into(),
             sandbox: "s".into(),
+            identity: Identity::Given,
             at: 0,
             method: method.into(),
             tls: true,

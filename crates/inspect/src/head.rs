@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::{Coverage, Kind, Location};
-use policy::{Action, Located, Reason, Redaction};
+use policy::{Action, Located, Reason, Redaction, Subject};
 
 use crate::case::Case;
 use crate::flow::{Body, Flow, Opened};
 use crate::inspector::{Shared, Snapshot};
 use crate::normal::{self, Normal};
 use crate::redact::{self, Place, Replacement};
-use crate::{Head, HeadEdits};
+use crate::{Head, HeadEdits, Outcome};
 
 /// Names that are long enough to carry a secret are scanned like values.
 const MIN_NAME_BYTES: usize = 16;
@@ -27,8 +27,21 @@ enum Part {
     Name,
 }
 
+/// Judges who asks for a tunnel. What the tunnel carries is judged request by request.
+pub(crate) fn tunnel(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) -> Outcome {
+    let subject = Subject { sandbox: head.sandbox.clone(), at: head.at, ..Subject::default() };
+    let mut case = Case::new(shared, snapshot, subject);
+    if let Some(reason) = head.identity.refusal(&case.snapshot.policy) {
+        case.deny(reason);
+    }
+    case.outcome()
+}
+
 /// Judges a head; without a body that is all, else the flow takes the body.
 pub(crate) fn open(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) -> Opened {
+    if let Some(reason) = head.identity.refusal(&snapshot.policy) {
+        return Opened::Decided(Case::refused(shared, snapshot, head, reason).outcome(), HeadEdits::default());
+    }
     let normal = match normal::normal(head) {
         Ok(normal) => normal,
         Err(reason) => return Opened::Decided(Case::refused(shared, snapshot, head, reason).outcome(), HeadEdits::default()),

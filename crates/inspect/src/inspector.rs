@@ -8,7 +8,7 @@ use policy::{Policy, PolicyLimits};
 
 use crate::cache::{self, Reports};
 use crate::ledger::Ledger;
-use crate::{CacheStats, Head, Memory, Opened, head};
+use crate::{CacheStats, Head, Memory, Opened, Outcome, head};
 
 /// Engine and policy of one moment; a request keeps the snapshot it began with.
 #[derive(Debug, Clone)]
@@ -75,6 +75,11 @@ impl Inspector {
     /// How many sandboxes' budgets had to be forgotten to make room, since the process began.
     pub fn budget_evictions(&self) -> u64 {
         self.shared.ledger.evictions()
+    }
+
+    /// Judges who asks for a tunnel (`CONNECT`), and nothing else: what it carries comes to [`Inspector::open`], request by request.
+    pub fn tunnel(&self, head: &Head) -> Outcome {
+        head::tunnel(Arc::clone(&self.shared), self.snapshot(), head)
     }
 
     /// Judges a head; without a body that is all, else the flow takes the body.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use crate::Identity;
+
 /// A header field. Its `Debug` shows lengths only: a name can carry a secret as well as a value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Header {
@@ -24,8 +26,10 @@ impl fmt::Debug for Header {
 pub struct Head {
     /// An id for the audit record and the answer.
     pub request_id: String,
-    /// The sandbox's name, already proven.
+    /// The sandbox's name.
     pub sandbox: String,
+    /// How that is known.
+    pub identity: Identity,
     /// When it came, in milliseconds since the Unix epoch: the caller's clock, by which budgets and schedules go.
     pub at: u64,
     /// The method as sent.

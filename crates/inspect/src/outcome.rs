@@ -19,6 +19,8 @@ pub struct Outcome {
     pub would: Option<Would>,
     /// Seconds after which the same request may pass; `None`: it will not, or nothing stopped it.
     pub retry_after: Option<u64>,
+    /// The policy's groups that the sandbox is in; none where it was refused because nobody knows it.
+    pub groups: Vec<String>,
     /// Whether all was looked into.
     pub coverage: Coverage,
     /// What was found, with what policy says of each.

@@ -15,6 +15,8 @@ const MAX_TOLD: usize = 16;
 const PERMISSION_DENIED: u32 = 7;
 /// The gRPC status code RESOURCE_EXHAUSTED.
 const RESOURCE_EXHAUSTED: u32 = 8;
+/// The gRPC status code UNAUTHENTICATED.
+const UNAUTHENTICATED: u32 = 16;
 /// The gRPC status code UNAVAILABLE.
 const UNAVAILABLE: u32 = 14;
 
@@ -100,6 +102,15 @@ impl Problem {
         }
     }
 
+    /// The same for a client that speaks to an upstream, as it thinks: only a proxy asks for credentials for itself (RFC 9110 section 15.5.8).
+    #[must_use]
+    pub fn within_tunnel(mut self) -> Problem {
+        if self.status == 407 {
+            self.status = 403;
+        }
+        self
+    }
+
     /// The problem in the form that this client shows.
     pub fn answer(&self, wire: Wire) -> Answer {
         match wire {
@@ -117,6 +128,7 @@ impl Problem {
             Wire::Grpc => {
                 let code = match self.status {
                     403 => PERMISSION_DENIED,
+                    407 => UNAUTHENTICATED,
                     413 | 429 => RESOURCE_EXHAUSTED,
                     _ => UNAVAILABLE,
                 };
@@ -167,6 +179,7 @@ fn status(reason: Reason) -> u16 {
         Reason::Internal => 503,
         Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts => 429,
         Reason::BodyTooLarge => 413,
+        Reason::IdentityRequired | Reason::IdentityUnknown => 407,
         _ => 403,
     }
 }
@@ -230,6 +243,14 @@ fn words(reason: Reason) -> (&'static str, &'static str) {
         Reason::PartialCoverage => (
             "Part of the request could not be looked into",
             "Send it unencrypted, in a common encoding (none, gzip, deflate, br, zstd), and not nested too deeply.",
+        ),
+        Reason::IdentityRequired => (
+            "The gateway must know who sends",
+            "Put the name and the token of this sandbox into the proxy's URL (http://NAME:TOKEN@GATEWAY:PORT), or ask the owner of this sandbox for them.",
+        ),
+        Reason::IdentityUnknown => (
+            "The gateway does not know these credentials",
+            "The token may be wrong or taken back: ask the owner of this sandbox; do not try others.",
         ),
         Reason::HostBlocked => (
             "The destination is on the block list",

@@ -29,6 +29,7 @@ fn head(url: &str, headers: &[(&str, &str)], end: bool) -> Head {
     Head {
         request_id: "id".into(),
         sandbox: "box".into(),
+        identity: portcullis_inspect::Identity::Given,
         at: 0,
         method: if end { "GET" } else { "POST" }.into(),
         tls: true,

@@ -34,6 +34,7 @@ fn head(headers: &[(&str, &str)]) -> Head {
         request_id: "id".into(),
         at: 0,
         sandbox: "box".into(),
+        identity: portcullis_inspect::Identity::Given,
         method: "POST".into(),
         tls: true,
         authority: "git.example.com".into(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::{Engine, FingerprintKey, Limits, RuleSet};
 use policy::{Action, Policy, Reason};
-use portcullis_inspect::{AuditRecord, Facts, Head, Header, Inspector, Opened, Outcome, Problem, Snapshot, Step, Wire};
+use portcullis_inspect::{AuditRecord, Facts, Head, Header, Identity, Inspector, Opened, Outcome, Problem, Snapshot, Step, Wire};
 use rand::distr::{Alphanumeric, SampleString};
 
 /// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
@@ -25,6 +25,7 @@ fn head(host: &str, at: u64, headers: &[(&str, &str)], end: bool) -> Head {
     Head {
         request_id: "id".into(),
         sandbox: "box".into(),
+        identity: Identity::Given,
         at,
         method: if end { "GET" } else { "POST" }.into(),
         tls: true,

@@ -68,6 +68,11 @@ impl Range {
         (first & mask == 0).then_some(Range { first, last: first | mask, v6 })
     }
 
+    /// How many addresses it holds, less one.
+    pub(crate) fn width(&self) -> u128 {
+        self.last - self.first
+    }
+
     /// Whether the address is in the range. An IPv4 address in IPv6 form is not in an IPv4 range.
     pub(crate) fn contains(&self, ip: IpAddr) -> bool {
         let (n, v6) = number(ip);

@@ -4,6 +4,7 @@ use engine::{Confidence, Detector, Place, known};
 
 use crate::address::Range;
 use crate::hosts::HostMap;
+use crate::identity::Senders;
 use crate::rules::Rules;
 use crate::{Action, PolicyLimits};
 
@@ -26,6 +27,7 @@ pub struct Policy {
     pub(crate) partial: Action,
     pub(crate) rules: Rules,
     pub(crate) git: crate::git::GitPolicy,
+    pub(crate) senders: Senders,
     pub(crate) limits: PolicyLimits,
     pub(crate) lints: Vec<String>,
 }

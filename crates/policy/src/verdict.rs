@@ -39,6 +39,10 @@ pub enum Reason {
     SecretFound,
     /// A secret that would have been redacted, but the place cannot be rewritten.
     RedactionImpossible,
+    /// It is not known who sends, and the policy wants to know.
+    IdentityRequired,
+    /// The credentials for the gateway are nobody's.
+    IdentityUnknown,
     /// Something could not be looked into.
     PartialCoverage,
     /// The host is on a block list.
@@ -97,6 +101,12 @@ impl Reason {
         (Reason::SecretFound, "deny", "a secret where it does not belong"),
         (Reason::RedactionImpossible, "deny", "it would be replaced, but the place is signed, compressed, binary or a host name"),
         (Reason::PartialCoverage, "deny (or allow)", "something could not be looked into"),
+        (
+            Reason::IdentityRequired,
+            "deny, 407",
+            "`identity.required`, and neither a token nor an address says who sends (403 inside a tunnel)",
+        ),
+        (Reason::IdentityUnknown, "deny, 407", "credentials for the gateway that are nobody's: wrong, or revoked (403 inside a tunnel)"),
         (Reason::HostBlocked, "deny", "the host is on a block list"),
         (Reason::HostNotAllowed, "deny", "`hosts.mode` is `allowlist`, and neither `hosts.allow` nor a rule allows it"),
         (Reason::IpLiteral, "deny", "an address instead of a name"),
@@ -135,6 +145,8 @@ impl Reason {
             Reason::SecretFound => "secret_found",
             Reason::RedactionImpossible => "redaction_impossible",
             Reason::PartialCoverage => "partial_coverage",
+            Reason::IdentityRequired => "identity_required",
+            Reason::IdentityUnknown => "identity_unknown",
             Reason::HostBlocked => "host_blocked",
             Reason::HostNotAllowed => "host_not_allowed",
             Reason::IpLiteral => "ip_literal",

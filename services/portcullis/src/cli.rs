@@ -40,6 +40,9 @@ enum Command {
     /// Check a policy, or explain what it says of a request.
     #[command(subcommand)]
     Policy(crate::policy_cmd::PolicyCommand),
+    /// Make, list and take back the tokens by which sandboxes are known.
+    #[command(subcommand)]
+    Sandbox(crate::sandbox_cmd::SandboxCommand),
     /// Make or show the certificate authority.
     #[command(subcommand)]
     Ca(crate::ca::CaCommand),
@@ -72,6 +75,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Replay(args) => crate::replay::run(&args),
         Command::Rules(command) => crate::rules_cmd::run(command),
         Command::Policy(command) => crate::policy_cmd::run(command),
+        Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
         Command::Certificates(args) => crate::roles::certificates(args),

@@ -11,6 +11,7 @@ mod roles;
 mod rules_cmd;
 mod rules_docs;
 mod rules_import;
+mod sandbox_cmd;
 mod scan;
 mod signals;
 mod up;

@@ -47,9 +47,12 @@ pub(crate) struct ScannerArgs {
     /// A private range that the gateway lets through, as its own address filter does; may be given several times.
     #[arg(long, value_name = "CIDR")]
     allow_private: Vec<String>,
-    /// The name in audit records of the sandboxes behind the gateway.
+    /// The name of all that no token and no address of the policy says who they are.
     #[arg(long, value_name = "NAME", default_value = "local")]
     sandbox: String,
+    /// The tokens by which sandboxes are known, as `portcullis sandbox token` keeps them; read again when the file changes [default: none].
+    #[arg(long, value_name = "FILE")]
+    tokens: Option<PathBuf>,
     /// Requests under way at a time; more are refused.
     #[arg(long, value_name = "N", default_value_t = scanner::Limits::default().streams)]
     max_streams: usize,
@@ -104,6 +107,7 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
             load,
             watch,
             sandbox: args.sandbox,
+            tokens: args.tokens,
             limits,
             registry: prometheus::Registry::new(),
         };

@@ -9,7 +9,7 @@ mod process;
 mod stack;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::cli::exit;
+use crate::sandbox_cmd::{RunToken, Store};
 use crate::{config_files, known_files, out, signals};
 
 pub(crate) use cidr::Cidr;
@@ -88,9 +89,10 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
         upstream_ca: args.upstream_ca.clone(),
         otlp: args.otlp.clone(),
     };
+    let token = run_token(&args, &state)?;
     let mut stack = stack::Stack::start(&state, &settings)?;
     let proxy = stack.wait_ready(READY_WITHIN, &signals)?;
-    let environment = environment::Environment::new(proxy, &stack.bundle());
+    let environment = environment::Environment::new(proxy, token.as_ref().map(RunToken::credentials), &stack.bundle());
     if args.command.is_empty() {
         out::line(&environment.exports())?;
         out::line(&format!(
@@ -107,6 +109,17 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     command.args(&args.command[1..]).envs(environment.variables());
     let child = command.spawn().with_context(|| format!("cannot run {}", args.command[0]))?;
     stack.supervise_with(&signals, child)
+}
+
+/// Where the policy wants to know who sends, the one who starts this is known by a token that is good for this run.
+fn run_token(args: &UpArgs, state: &Path) -> Result<Option<RunToken>> {
+    let store = Store::of_state(state)?;
+    if config_files::policy(args.policy.as_deref())?.identity_required() {
+        return RunToken::make(store).map(Some);
+    }
+    // Left behind by a run that was killed.
+    store.change(|tokens| Ok(tokens.retain(|entry| !entry.of_run)))?;
+    Ok(None)
 }
 
 /// Everything that can be wrong with the arguments is said before anything starts.

@@ -257,6 +257,43 @@ fn replay_goes_by_the_time_of_the_requests() {
 }
 
 #[test]
+fn tokens_are_printed_once_listed_by_id_and_taken_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state").display().to_string();
+    let sandbox = |args: &[&str]| said(&run(&[&["sandbox", "token"], args, &["--state-dir", &state]].concat(), ""));
+    let (code, token, notes) = sandbox(&["add", "agent-7"]);
+    assert!(code == Some(0) && token.starts_with("pcs_") && token.len() == 48 && !notes.contains(token.trim()), "{notes}");
+    let (_, list, _) = sandbox(&["list"]);
+    assert!(list.ends_with("  agent-7\n") && !list.contains(token.trim()), "{list}");
+    let id = list.split_whitespace().next().expect("an id");
+    for wrong in [["revoke", "nobody"], ["add", "a:b"], ["add", ""]] {
+        let (code, out, error) = sandbox(&wrong);
+        assert!(code == Some(2) && out.is_empty() && error.lines().count() == 1, "{wrong:?}: {error}");
+    }
+    assert_eq!(sandbox(&["revoke", id]).0, Some(0));
+    assert_eq!(sandbox(&["list"]), (Some(0), String::new(), String::new()));
+    // Elsewhere, as for a cluster's Secret.
+    let file = folder.path().join("tokens.json").display().to_string();
+    assert_eq!(said(&run(&["sandbox", "token", "add", "x", "--tokens", &file], "")).0, Some(0));
+    assert!(std::fs::read_to_string(&file).expect("a file").contains("\"x\""));
+}
+
+#[test]
+fn replay_takes_the_sandbox_as_given_and_asks_for_it_where_policy_does() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = "version: 1\nidentity: {required: true}\ngroups: {ci: [ci-1]}\nrules: [{name: r, groups: [ci], action: deny}]\n";
+    let policy = write(folder.path(), "p.yaml", text);
+    let requests = r#"{"id": 1, "method": "GET", "url": "https://a.example/", "sandbox": "ci-1"}
+{"id": 2, "method": "GET", "url": "https://a.example/", "sandbox": "dev"}
+{"id": 3, "method": "GET", "url": "https://a.example/"}
+"#;
+    let (_, out, error) = said(&run(&["replay", "--policy", &policy], requests));
+    let reasons: Vec<serde_json::Value> =
+        out.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).expect("JSON")["reason"].clone()).collect();
+    assert_eq!(reasons, ["rule_denied", "clean", "identity_required"], "{error}");
+}
+
+#[test]
 fn a_ca_is_made_once_and_shown_without_its_key() {
     let folder = tempfile::tempdir().expect("a folder");
     let dir = folder.path().join("ca");

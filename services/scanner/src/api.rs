@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use engine::{Confidence, Coverage};
-use inspect::{Facts, Flow, Head, Header, Inspector, Opened, Outcome, Release, Step};
+use inspect::{Facts, Flow, Head, Header, Identity, Inspector, Opened, Outcome, Release, Step};
 use policy::{Action, Reason};
 use scan_proto::v1::scan_service_server::ScanService;
 use scan_proto::v1::scan_stream_request::Step as In;
@@ -197,6 +197,7 @@ fn head_of(head: Option<pb::RequestHead>, end: bool) -> Result<Head, Status> {
     let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
     Ok(Head {
         request_id: if id.is_empty() { request_id() } else { id },
+        identity: if sandbox.is_empty() { Identity::Unknown } else { Identity::Given },
         sandbox: or(sandbox, "api"),
         at: crate::record::milliseconds(),
         method: or(method, "POST"),

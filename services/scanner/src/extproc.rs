@@ -16,6 +16,7 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::doorman::Doorman;
 use crate::record::Recorder;
 
 use session::Session;
@@ -30,8 +31,8 @@ pub(crate) struct Processor {
     pub(crate) recorder: Recorder,
     /// One permit a stream.
     pub(crate) streams: Arc<Semaphore>,
-    /// The name of all sandboxes behind this gateway.
-    pub(crate) sandbox: Arc<str>,
+    /// Says who sends.
+    pub(crate) doorman: Doorman,
 }
 
 #[tonic::async_trait]
@@ -46,8 +47,15 @@ impl ExternalProcessor for Processor {
         let parent = telemetry::parent_of(&|key| request.metadata().get(key).and_then(|v| v.to_str().ok()).map(str::to_owned));
         let (answers, receiver) = mpsc::channel(WAITING_ANSWERS);
         let guard = driver::Guard::new(answers).map_err(|()| Status::internal("no room for an answer"))?;
-        let session = Session::new(self.inspector.clone(), Arc::clone(&self.sandbox));
-        let driver = driver::Driver { session, guard, recorder: self.recorder.clone(), inbound: request.into_inner(), parent };
+        let session = Session::new(self.inspector.clone());
+        let driver = driver::Driver {
+            session,
+            doorman: self.doorman.clone(),
+            guard,
+            recorder: self.recorder.clone(),
+            inbound: request.into_inner(),
+            parent,
+        };
         tokio::spawn(async move {
             driver.run().await;
             drop(permit);

@@ -6,7 +6,7 @@ use engine::{Engine, FingerprintKey, Limits, RuleSet};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest};
-use inspect::{Inspector, Snapshot};
+use inspect::{Identity, Inspector, Snapshot};
 use policy::Policy;
 
 use crate::extproc::session::{Event, Reply, Session};
@@ -24,7 +24,7 @@ static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| {
 /// # Panics
 /// When a rule of the session is broken: something follows the end, the head comes late or twice, or an end leaves the session open.
 pub fn play(mut data: &[u8]) {
-    let mut session = Session::new(INSPECTOR.clone(), "fuzz".into());
+    let mut session = Session::new(INSPECTOR.clone());
     let (mut head, mut over) = (false, false);
     while let [kind, high, low, rest @ ..] = data {
         let length = (usize::from(*high) << 8 | usize::from(*low)).min(rest.len());
@@ -34,7 +34,7 @@ pub fn play(mut data: &[u8]) {
             0 => Some(Event::Pause),
             1 => Some(Event::HoldExpired),
             2 => Some(Event::StreamExpired),
-            n => translate::event(message(n, content), "fuzz", || "id".to_owned()),
+            n => translate::event(message(n, content), |_| ("fuzz".to_owned(), Identity::Given), || "id".to_owned()),
         };
         let Some(event) = event else { continue };
         for reply in session.on(event) {

@@ -4,6 +4,7 @@
 //! writes and keeps the time.
 
 mod api;
+mod doorman;
 mod extproc;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -11,7 +12,9 @@ mod metrics;
 mod record;
 mod reload;
 mod service;
+mod tokens;
 
 pub use metrics::Metrics;
 pub use reload::Load;
 pub use service::{Bound, Config, Limits, Scanner, ScannerError};
+pub use tokens::{Entry, RANDOM_BYTES, Tokens, TokensError};

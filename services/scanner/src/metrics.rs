@@ -10,6 +10,8 @@ use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, 
 pub struct Metrics {
     /// Requests judged, by verdict and reason.
     pub requests: IntCounterVec,
+    /// Requests judged, by group of the policy and verdict: one a group that the sandbox is in.
+    pub groups: IntCounterVec,
     /// Findings, by detector and what was done about them.
     pub findings: IntCounterVec,
     /// Requests that could not be looked into as a whole, by gap.
@@ -58,6 +60,11 @@ impl Metrics {
         ]);
         let metrics = Metrics {
             requests: counters("portcullis_requests_total", "Requests judged, by verdict and reason.", &["verdict", "reason"])?,
+            groups: counters(
+                "portcullis_group_requests_total",
+                "Requests judged, by group of the policy and verdict; a sandbox in several groups counts in each.",
+                &["group", "verdict"],
+            )?,
             findings: counters(
                 "portcullis_findings_total",
                 "Secrets found, by detector and what was done about them.",
@@ -77,7 +84,15 @@ impl Metrics {
             reloads: counters("portcullis_reloads_total", "Reloads of policy and detectors, by result.", &["result"])?,
             audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
         };
-        for vec in [&metrics.requests, &metrics.findings, &metrics.partial, &metrics.monitored, &metrics.streams_ended, &metrics.reloads] {
+        for vec in [
+            &metrics.requests,
+            &metrics.groups,
+            &metrics.findings,
+            &metrics.partial,
+            &metrics.monitored,
+            &metrics.streams_ended,
+            &metrics.reloads,
+        ] {
             registry.register(Box::new(vec.clone()))?;
         }
         for histogram in [&metrics.duration, &metrics.body_bytes] {

@@ -58,6 +58,9 @@ impl Recorder {
         let (verdict, reason) = (outcome.verdict.action.as_str(), outcome.verdict.reason.as_str());
         let metrics = &self.metrics;
         metrics.requests.with_label_values(&[verdict, reason]).inc();
+        for group in &outcome.groups {
+            metrics.groups.with_label_values(&[group.as_str(), verdict]).inc();
+        }
         metrics.duration.observe(busy.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a histogram of sizes")]
         metrics.body_bytes.observe(outcome.body_bytes as f64);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use inspect::{Inspector, Snapshot};
@@ -41,29 +41,7 @@ const SETTLE: Duration = Duration::from_millis(200);
 /// # Errors
 /// A folder cannot be watched.
 pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics: Arc<Metrics>) -> notify::Result<RecommendedWatcher> {
-    let (tell, told) = channel();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file is no change; anything else may be one. Nobody listens any more: nothing to tell.
-        if event.is_ok_and(|e| !e.kind.is_access()) {
-            let _told = tell.send(());
-        }
-    })?;
-    // Folders, not files: a file that is replaced is another file, and Kubernetes swaps a symbolic link beside it.
-    let folders: BTreeSet<&Path> =
-        files.iter().filter_map(|f| f.parent()).map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }).collect();
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    std::thread::Builder::new()
-        .name("reload".to_owned())
-        .spawn(move || follow(&told, &load, &inspector, &metrics))
-        .map_err(notify::Error::io)?;
-    Ok(watcher)
-}
-
-fn follow(told: &Receiver<()>, load: &Load, inspector: &Inspector, metrics: &Metrics) {
-    while told.recv().is_ok() {
-        while told.recv_timeout(SETTLE).is_ok() {}
+    changes(files, move || {
         let before = inspector.snapshot();
         match load.load() {
             Ok(snapshot) if snapshot.policy.id() == before.policy.id() && snapshot.engine.id() == before.engine.id() => {}
@@ -77,5 +55,33 @@ fn follow(told: &Receiver<()>, load: &Load, inspector: &Inspector, metrics: &Met
                 tracing::error!(error = format!("{error:#}"), "the new policy or detectors are wrong; the old ones stay");
             }
         }
+    })
+}
+
+/// Calls `changed` a little after each change of `files`, until the watcher is dropped.
+///
+/// # Errors
+/// A folder cannot be watched.
+pub(crate) fn changes(files: &[PathBuf], mut changed: impl FnMut() + Send + 'static) -> notify::Result<RecommendedWatcher> {
+    let (tell, told) = channel();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading a file is no change; anything else may be one. Nobody listens any more: nothing to tell.
+        if event.is_ok_and(|e| !e.kind.is_access()) {
+            let _told = tell.send(());
+        }
+    })?;
+    // Folders, not files: a file that is replaced is another file, and Kubernetes swaps a symbolic link beside it.
+    let folders: BTreeSet<&Path> =
+        files.iter().filter_map(|f| f.parent()).map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }).collect();
+    for folder in folders {
+        watcher.watch(folder, RecursiveMode::NonRecursive)?;
     }
+    let follow = move || {
+        while told.recv().is_ok() {
+            while told.recv_timeout(SETTLE).is_ok() {}
+            changed();
+        }
+    };
+    std::thread::Builder::new().name("reload".to_owned()).spawn(follow).map_err(notify::Error::io)?;
+    Ok(watcher)
 }

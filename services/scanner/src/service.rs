@@ -23,6 +23,7 @@ use tonic_health::server::HealthReporter;
 use tower::limit::GlobalConcurrencyLimitLayer;
 
 use crate::api::Api;
+use crate::doorman::Doorman;
 use crate::extproc::Processor;
 use crate::metrics::InspectorMetrics;
 use crate::record::Recorder;
@@ -79,8 +80,10 @@ pub struct Config {
     pub load: Load,
     /// Files whose change means reading them anew.
     pub watch: Vec<PathBuf>,
-    /// The name of all sandboxes behind the gateway.
+    /// The name of all that nobody else is, by token or address.
     pub sandbox: String,
+    /// The file of the sandboxes' tokens, read again when it changes; `None`: there are none.
+    pub tokens: Option<PathBuf>,
     /// What bounds the service.
     pub limits: Limits,
     /// Where the metrics are registered.
@@ -91,6 +94,9 @@ pub struct Config {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScannerError {
+    /// The file of tokens cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] crate::TokensError),
     /// The policy or the detectors cannot be used.
     #[error("{0:#}")]
     Load(anyhow::Error),
@@ -133,7 +139,7 @@ pub struct Bound {
     readiness: Readiness,
     health: Vec<HealthReporter>,
     writer: Option<JoinHandle<()>>,
-    watcher: Option<RecommendedWatcher>,
+    watchers: Vec<RecommendedWatcher>,
     inspector: Inspector,
     drain: Duration,
     recorder: Recorder,
@@ -170,8 +176,10 @@ impl Scanner {
         let watcher = if config.watch.is_empty() {
             None
         } else {
-            Some(reload::watch(&config.watch, config.load.clone(), inspector.clone(), metrics)?)
+            Some(reload::watch(&config.watch, config.load.clone(), inspector.clone(), Arc::clone(&metrics))?)
         };
+        let doorman = Doorman::new(inspector.clone(), config.sandbox.as_str().into(), config.tokens.as_deref())?;
+        let tokens_watcher = config.tokens.as_deref().map(|path| doorman.follow(path, metrics)).transpose()?;
         let mut health = Vec::new();
         let mut serving: Vec<Serving> = Vec::new();
 
@@ -179,7 +187,7 @@ impl Scanner {
             inspector: inspector.clone(),
             recorder: recorder.clone(),
             streams: Arc::new(Semaphore::new(config.limits.streams)),
-            sandbox: config.sandbox.as_str().into(),
+            doorman,
         };
         let (reporter, health_service) = tonic_health::server::health_reporter();
         reporter.set_serving::<ExternalProcessorServer<Processor>>().await;
@@ -217,7 +225,7 @@ impl Scanner {
             readiness,
             health,
             writer,
-            watcher,
+            watchers: watcher.into_iter().chain(tokens_watcher).collect(),
             inspector,
             drain,
             recorder,
@@ -255,7 +263,7 @@ impl Bound {
     /// # Errors
     /// A server failed.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), ScannerError> {
-        let Bound { serving, endpoint, readiness, health, writer, watcher, drain, recorder, .. } = self;
+        let Bound { serving, endpoint, readiness, health, writer, watchers, drain, recorder, .. } = self;
         let mut servers = tokio::task::JoinSet::new();
         for serve in serving {
             servers.spawn(serve(shutdown.clone()));
@@ -285,7 +293,7 @@ impl Bound {
             }
         }
         servers.shutdown().await;
-        drop(watcher);
+        drop(watchers);
         // The last clones of the sink may be in sessions that were cut off: do not wait for those.
         drop(recorder);
         if let Some(writer) = writer {

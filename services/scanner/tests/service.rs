@@ -62,6 +62,7 @@ async fn start(limits: Limits) -> Running {
         load,
         watch: vec![watched],
         sandbox: "box".into(),
+        tokens: None,
         limits,
         registry: prometheus::Registry::new(),
     };

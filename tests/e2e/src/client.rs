@@ -46,6 +46,12 @@ impl Client {
         self
     }
 
+    /// The same with proxy credentials (`NAME:TOKEN`), as tools take them from a proxy's URL (RFC 7617).
+    #[must_use]
+    pub fn with_credentials(self, credentials: &str) -> Self {
+        self.proxy_header("Proxy-Authorization", &format!("Basic {}", data_encoding::BASE64.encode(credentials.as_bytes())))
+    }
+
     /// Sends a request and reads the response, over a connection of its own. A refused CONNECT is a response too.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ pub struct Gateway {
     state: tempfile::TempDir,
     environment: Vec<(String, String)>,
     proxy: SocketAddr,
+    credentials: Option<String>,
     output: Arc<Mutex<String>>,
 }
 
@@ -81,10 +82,13 @@ impl Gateway {
             collect(stderr, Arc::clone(&output), None);
         }
         // Made first, so that an early return ends the processes too.
-        let mut gateway = Self { child, state, environment: Vec::new(), proxy: SocketAddr::from(([0, 0, 0, 0], 0)), output };
+        let mut gateway =
+            Self { child, state, environment: Vec::new(), proxy: SocketAddr::from(([0, 0, 0, 0], 0)), credentials: None, output };
         gateway.read_exports(&received)?;
-        let url = gateway.variable("HTTPS_PROXY").context("no HTTPS_PROXY in what `up` printed")?;
-        gateway.proxy = url.trim_start_matches("http://").parse().with_context(|| format!("HTTPS_PROXY={url}"))?;
+        let url = gateway.variable("HTTPS_PROXY").context("no HTTPS_PROXY in what `up` printed")?.to_owned();
+        let (credentials, address) = split_proxy(&url);
+        gateway.proxy = address.parse().context("no address in HTTPS_PROXY")?;
+        gateway.credentials = credentials.map(str::to_owned);
         Ok(gateway)
     }
 
@@ -109,6 +113,37 @@ impl Gateway {
     #[must_use]
     pub fn proxy(&self) -> SocketAddr {
         self.proxy
+    }
+
+    /// `NAME:TOKEN`, where `up` printed them in the proxy's URL.
+    #[must_use]
+    pub fn credentials(&self) -> Option<&str> {
+        self.credentials.as_deref()
+    }
+
+    /// Runs `portcullis` with these arguments and this gateway's state folder, and gives what it wrote to standard output. Blocks.
+    ///
+    /// # Errors
+    /// It cannot be run, or fails; the error holds what it said.
+    pub fn portcullis(&self, args: &[&str]) -> Result<String> {
+        let output = Command::new(binary()?).args(args).arg("--state-dir").arg(self.state_dir()).stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            bail!("portcullis {}: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// What the scanner says at `/metrics`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metrics(&self) -> Result<String> {
+        let output = self.output();
+        let (_, after) = output.split_once("metrics: http://").context("no address of the metrics in what `up` printed")?;
+        let (address, _) = after.split_once("/metrics").context("no address of the metrics in what `up` printed")?;
+        let mut connection = Connection::new(tokio::net::TcpStream::connect(address).await?);
+        connection.send(b"GET /metrics HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n\r\n").await?;
+        Ok(connection.response("GET").await?.text())
     }
 
     /// Where the Scan API listens, as `up` printed it.
@@ -277,6 +312,12 @@ pub fn binary() -> Result<PathBuf> {
         bail!("{} is not built; run: cargo build -p portcullis", path.display());
     }
     Ok(path)
+}
+
+/// Credentials and address of a proxy's URL.
+fn split_proxy(url: &str) -> (Option<&str>, &str) {
+    let rest = url.trim_start_matches("http://");
+    rest.rsplit_once('@').map_or((None, rest), |(credentials, address)| (Some(credentials), address))
 }
 
 /// Undoes the quoting of a POSIX shell, as far as `up` uses it: single quotes and escaped characters.

@@ -97,7 +97,10 @@ impl Stack {
         };
         let started = tokio::task::spawn_blocking(move || Gateway::start(&options)).await;
         let gateway = checked(checked(started.context("start of the gateway")));
-        let client = checked(gateway.ca_pem().and_then(|ca| Client::new(gateway.proxy(), &ca)));
+        let mut client = checked(gateway.ca_pem().and_then(|ca| Client::new(gateway.proxy(), &ca)));
+        if let Some(credentials) = gateway.credentials() {
+            client = client.with_credentials(credentials);
+        }
         Self { origin, dns, gateway, client }
     }
 
@@ -106,6 +109,29 @@ impl Stack {
     pub async fn send(&self, request: Request) -> Response {
         let failed = |error: anyhow::Error| Response { body: format!("{error:#}").into_bytes(), ..Response::default() };
         self.client.send(&request).await.unwrap_or_else(failed)
+    }
+
+    /// A client of nobody in particular: it does not use the credentials that `up` printed.
+    ///
+    /// # Panics
+    /// The gateway's CA cannot be read.
+    #[must_use]
+    pub fn stranger(&self) -> Client {
+        checked(self.gateway.ca_pem().and_then(|ca| Client::new(self.gateway.proxy(), &ca)))
+    }
+
+    /// Makes a token for a sandbox, and waits until the gateway knows it: the token's id, the token, and a client that uses it.
+    ///
+    /// # Panics
+    /// The token cannot be made, or is not known in time.
+    pub async fn sandbox(&self, name: &str) -> (String, String, Client) {
+        let token = checked(self.gateway.portcullis(&["sandbox", "token", "add", name])).trim().to_owned();
+        let list = checked(self.gateway.portcullis(&["sandbox", "token", "list"]));
+        let id = list.lines().rev().find(|line| line.contains(name)).and_then(|line| line.split_whitespace().next());
+        let client = self.stranger().with_credentials(&format!("{name}:{token}"));
+        let known = async || client.send(&Request::get("http://127.0.0.2/")).await.is_ok_and(|answer| answer.status != 407);
+        self.wait_until("the gateway knows a new token", known).await;
+        (id.unwrap_or_default().to_owned(), token, client)
     }
 
     /// Sends a request through the gateway.

@@ -7,6 +7,7 @@ fn head(method: &str, authority: &str, path: &str, headers: &[(&str, &str)]) -> 
     Head {
         request_id: "r".into(),
         sandbox: "s".into(),
+        identity: crate::Identity::Given,
         at: 0,
         method: method.into(),
         tls: true,

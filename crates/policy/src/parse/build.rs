@@ -6,10 +6,11 @@ use engine::{Confidence, Place};
 use serde_saphyr::Spanned;
 
 use super::error::{Result, Wrong, wrong};
-use super::file::{Blocklist, File, Findings, Home, Hosts, Limits, Mode, Permission};
+use super::file::{Blocklist, File, Findings, Home, Hosts, Identity, Limits, Mode, Permission};
 use super::{Preset, read, rule};
 use crate::address::Range;
 use crate::hosts::HostMap;
+use crate::identity::{Senders, is_sandbox_name};
 use crate::policy::{Actions, ExtraHome};
 use crate::rules::Rules;
 use crate::{Action, Policy, PolicyLimits, units};
@@ -62,6 +63,7 @@ impl File {
                     .ok_or_else(|| wrong(&text, format!("{:?} is no address range; expected 10.0.0.0/8", text.value)))?,
             );
         }
+        identity(self.identity, &mut policy.senders)?;
         rule::groups(self.groups, &mut policy.rules)?;
         rule::lay_over(self.rules, preset, &mut policy.rules)?;
         super::git::lay_over(self.git, policy)?;
@@ -100,6 +102,7 @@ fn nothing() -> Result<Policy> {
         partial: Action::Deny,
         rules: Rules::default(),
         git: crate::git::GitPolicy { push: Vec::new(), memory_bytes: 64 << 20 },
+        senders: Senders::default(),
         limits: PolicyLimits::default(),
         lints: Vec::new(),
     };
@@ -147,6 +150,20 @@ fn hosts(hosts: Hosts, policy: &mut Policy) -> Result<()> {
             return Err(wrong(zero, "0 is no port; expected 1 to 65535"));
         }
         policy.ports = ports.into_iter().map(|p| p.value).collect();
+    }
+    Ok(())
+}
+
+fn identity(given: Identity, senders: &mut Senders) -> Result<()> {
+    senders.required = given.required.unwrap_or(senders.required);
+    for (name, ranges) in given.addresses {
+        if !is_sandbox_name(&name) {
+            let message = format!("identity.addresses: {name:?} is no sandbox's name; expected at most 64 letters, digits, - _ .");
+            return Err(ranges.first().map_or_else(|| Wrong::new(&message), |range| wrong(range, &message)));
+        }
+        for text in ranges {
+            senders.add(&name, &text.value).map_err(|message| wrong(&text, message))?;
+        }
     }
     Ok(())
 }

@@ -41,10 +41,18 @@ part! {
         findings: Findings, "", "", "a finding that is not at home, by confidence", "{low: deny}";
         home: Homes, "", "", "where credentials belong", "{extra: []}";
         partial_coverage: Option<Permission>, "`allow`, `deny`", "`deny`", "where not all could be looked into", "deny";
+        identity: Identity, "", "", "who sends", "{required: true}";
         groups: BTreeMap<String, Texts>, "`NAME: [sandboxes]`", "none", "names for sandboxes; a star stands for any text (`ci-*`)", "{ci: [\"ci-*\", nightly]}";
         rules: Vec<Spanned<Rule>>, "rules", "none", "below", "[{name: no-uploads, methods: [PUT], action: deny}]";
         git: Git, "", "", "pushes over HTTPS, in [git.md](git.md)", "{memory: 64MiB}";
         limits: Limits, "", "", "what a scanner takes on", "{buffer: 1MiB}";
+    }
+}
+
+part! {
+    Identity (IDENTITY at "identity.") {
+        required: Option<bool>, "bool", "`false`", "whether who sends must be known, by a [token or an address](identity.md); if not, the request is answered 407 before anything else is done", "true";
+        addresses: BTreeMap<String, Texts>, "`NAME: [ranges]`", "none", "sandboxes by the address they connect from, for requests without credentials; of several ranges the narrowest counts", "{ci-runner: [10.1.2.0/24], laptop: [\"fd00::7\"]}";
     }
 }
 
@@ -148,7 +156,7 @@ part! {
 }
 
 /// All rows, part by part.
-pub(crate) const PARTS: [&[Key]; 10] = [FILE, HOSTS, FINDINGS, HOMES, HOME, GIT, PUSH, LIMITS, RULE, BUDGET];
+pub(crate) const PARTS: [&[Key]; 11] = [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, GIT, PUSH, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]

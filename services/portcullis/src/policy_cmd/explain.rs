@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
 use engine::Coverage;
-use inspect::{Head, Header};
+use inspect::{Head, Header, Identity};
 use policy::{Action, Details};
 
 use crate::cli::exit;
@@ -48,6 +48,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8> {
     let head = Head {
         request_id: String::new(),
         sandbox: args.sandbox.clone(),
+        identity: Identity::Given,
         at: now(),
         method: args.method.clone(),
         tls,

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use engine::Coverage;
-use inspect::{AuditWould, Head, Header, Outcome};
+use inspect::{AuditWould, Head, Header, Identity, Outcome};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -91,10 +91,11 @@ impl Request {
             None => Bytes::new(),
         };
         let request_id = self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned);
+        let identity = if self.sandbox.is_some() { Identity::Given } else { Identity::Unknown };
         let sandbox = self.sandbox.unwrap_or_else(|| "replay".into());
         let at = self.time.as_deref().map_or_else(|| Ok(now()), milliseconds)?;
-        let head =
-            Head { request_id, sandbox, at, method: self.method, tls, authority, path: Bytes::from(path), headers, end: body.is_empty() };
+        let (method, path, end) = (self.method, Bytes::from(path), body.is_empty());
+        let head = Head { request_id, sandbox, identity, at, method, tls, authority, path, headers, end };
         Ok((head, body))
     }
 }

@@ -12,6 +12,7 @@ use super::envoy_config::{self, Values};
 use super::{Cidr, admin::Admin, process};
 use crate::config_files;
 use crate::out;
+use crate::sandbox_cmd::Store;
 use crate::signals::Signals;
 
 /// What a stack is made of.
@@ -304,6 +305,8 @@ fn scanner_args(values: &Values, settings: &Settings, state: &Path, metrics: Soc
         &text(&state.join("log").join("audit.jsonl")),
         "--fingerprint-key",
         &text(&state.join("fingerprint.key")),
+        "--tokens",
+        &text(&Store::path_in(state)),
     ]
     .map(str::to_owned)
     .to_vec();

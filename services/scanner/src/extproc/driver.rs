@@ -12,6 +12,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::session::{Event, Session, Waiting};
 use super::{replies, translate};
+use crate::doorman::Doorman;
 use crate::record::{End, Recorder};
 
 /// The first message must come within this: Envoy opens a stream because it has one.
@@ -61,6 +62,7 @@ impl Drop for Guard {
 /// One stream.
 pub(super) struct Driver {
     pub(super) session: Session,
+    pub(super) doorman: Doorman,
     pub(super) guard: Guard,
     pub(super) recorder: Recorder,
     pub(super) inbound: Streaming<ProcessingRequest>,
@@ -100,7 +102,7 @@ impl Driver {
             };
             let event = tokio::select! {
                 message = self.inbound.message() => match message {
-                    Ok(Some(message)) => translate::event(message, self.session.sandbox(), crate::record::request_id),
+                    Ok(Some(message)) => translate::event(message, |seen| self.doorman.who(seen), crate::record::request_id),
                     // The client or Envoy went away: there is nobody to decide for.
                     Ok(None) | Err(_) => {
                         self.recorder.end(End::Aborted);

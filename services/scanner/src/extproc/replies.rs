@@ -121,6 +121,8 @@ fn immediate(answer: Answer) -> ImmediateResponse {
     let mut headers =
         HeaderMutation { set_headers: vec![set("content-type", answer.content_type.as_bytes(), false)], remove_headers: Vec::new() };
     headers.set_headers.extend(answer.retry_after.map(|seconds| set("retry-after", seconds.to_string().as_bytes(), false)));
+    // A proxy that asks for credentials says which ones (RFC 9110 section 11.7.1).
+    headers.set_headers.extend((answer.status == 407).then(|| set("proxy-authenticate", b"Basic realm=\"portcullis\"", false)));
     ImmediateResponse {
         status: Some(HttpStatus { code: i32::from(answer.status) }),
         // Envoy chooses the type of a gRPC answer itself.

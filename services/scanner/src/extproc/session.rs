@@ -1,7 +1,5 @@
 //! One request as a state machine: events in, replies out. No I/O, no clock, no wire types; total: no order of events makes it panic.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use inspect::{Answer, Facts, Flow, Head, HeadEdits, Header, Inspector, Opened, Outcome, Problem, Release, Step};
 use policy::{Action, Reason};
@@ -29,6 +27,8 @@ pub(crate) struct Arrival {
     pub(crate) head: Head,
     /// Whether the tunnel was opened under another name than the request's.
     pub(crate) fronted: bool,
+    /// Whether it came through a tunnel: then the client thinks it speaks to the upstream.
+    pub(crate) tunnelled: bool,
 }
 
 /// What Envoy is to be told.
@@ -68,7 +68,6 @@ enum State {
 /// One request.
 pub(crate) struct Session {
     inspector: Inspector,
-    sandbox: Arc<str>,
     state: State,
     /// Header names, to say which ones are edited.
     head: Option<Head>,
@@ -76,6 +75,7 @@ pub(crate) struct Session {
     outcome: Option<Outcome>,
     /// Whether the head says how long the body is.
     length_known: bool,
+    tunnelled: bool,
 }
 
 impl std::fmt::Debug for Session {
@@ -90,13 +90,8 @@ impl std::fmt::Debug for Session {
 }
 
 impl Session {
-    pub(crate) fn new(inspector: Inspector, sandbox: Arc<str>) -> Session {
-        Session { inspector, sandbox, state: State::Start, head: None, facts: None, outcome: None, length_known: false }
-    }
-
-    /// The name of the sandbox that its requests are judged for.
-    pub(crate) fn sandbox(&self) -> &str {
-        &self.sandbox
+    pub(crate) fn new(inspector: Inspector) -> Session {
+        Session { inspector, state: State::Start, head: None, facts: None, outcome: None, length_known: false, tunnelled: false }
     }
 
     /// Whether all is said.
@@ -148,8 +143,12 @@ impl Session {
         }
     }
 
-    fn head(&mut self, Arrival { head, fronted }: Arrival) -> Vec<Reply> {
+    fn head(&mut self, Arrival { head, fronted, tunnelled }: Arrival) -> Vec<Reply> {
         self.facts = Some(Facts::of(&head));
+        self.tunnelled = tunnelled;
+        if head.method == "CONNECT" && !tunnelled {
+            return self.tunnel(head);
+        }
         // A blank or a control byte ends a request line for some readers and not for others (RFC 9112 section 3.2).
         let refused = fronted || head.path.iter().any(|b| b.is_ascii_control() || b.is_ascii_whitespace());
         self.length_known = head.headers.iter().any(|h| h.name == "content-length");
@@ -169,6 +168,16 @@ impl Session {
                 vec![Reply::WantBody]
             }
         }
+    }
+
+    /// A tunnel is asked for. Its requests will come here one by one, so all that counts is who asks; they leave the records.
+    fn tunnel(&mut self, head: Head) -> Vec<Reply> {
+        let outcome = self.inspector.tunnel(&head);
+        self.head = Some(head);
+        if outcome.verdict.action == Action::Deny {
+            return self.deny(outcome);
+        }
+        vec![Reply::Head { edits: HeadEdits::default(), verdict: "tunnel" }]
     }
 
     fn body(&mut self, mut flow: Box<Flow>, paused: bool, event: Event) -> Vec<Reply> {
@@ -266,7 +275,11 @@ impl Session {
     }
 
     fn deny(&mut self, outcome: Outcome) -> Vec<Reply> {
-        let answer = self.facts.as_ref().map(|facts| Problem::new(facts, &outcome).answer(facts.wire));
+        let problem = |facts: &Facts| {
+            let problem = Problem::new(facts, &outcome);
+            if self.tunnelled { problem.within_tunnel() } else { problem }
+        };
+        let answer = self.facts.as_ref().map(|facts| problem(facts).answer(facts.wire));
         self.outcome = Some(outcome);
         vec![answer.map_or(Reply::Broken("a denial before the head"), Reply::Deny)]
     }

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::config::core::v3::HeaderMap;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest};
 use envoy_types::pb::google::protobuf::{Struct, value::Kind};
-use inspect::{Head, Header};
+use inspect::{Head, Header, Identity};
 use policy::Host;
 
 use super::session::{Arrival, Event};
@@ -17,23 +17,48 @@ const FILTER: &str = "envoy.filters.http.ext_proc";
 /// Names of envoy/envoy.yaml.
 const CHAIN: &str = "xds.filter_chain_name";
 const CHAIN_TLS: &str = "tunnel_tls";
+const CHAIN_PLAIN: &str = "tunnel_plain";
+const SOURCE: &str = "filter_state['egress.source']";
+const CREDENTIALS: &str = "filter_state['egress.user']";
+/// What Envoy puts where there is nothing.
+const NOTHING: &str = "-";
 const SERVER_NAME: &str = "connection.requested_server_name";
 
-/// The event of a message; `None` for messages that say nothing about the request (responses, flow control).
-pub(crate) fn event(message: ProcessingRequest, sandbox: &str, request_id: impl FnOnce() -> String) -> Option<Event> {
+/// What the gateway saw of who sends: `Proxy-Authorization`, and the address.
+pub(crate) struct Seen<'a> {
+    pub(crate) credentials: Option<&'a str>,
+    pub(crate) source: Option<&'a str>,
+}
+
+/// The event of a message; `None` for messages that say nothing about the request (responses, flow control). `who` names the sandbox.
+pub(crate) fn event(
+    message: ProcessingRequest,
+    who: impl FnOnce(&Seen<'_>) -> (String, Identity),
+    request_id: impl FnOnce() -> String,
+) -> Option<Event> {
     let ProcessingRequest { request, attributes, .. } = message;
     Some(match request? {
-        Request::RequestHeaders(headers) => Event::Head(Box::new(arrival(headers, &attributes, sandbox, request_id()))),
+        Request::RequestHeaders(headers) => Event::Head(Box::new(arrival(headers, &attributes, who, request_id()))),
         Request::RequestBody(body) => Event::Body { bytes: Bytes::from(body.body), end: body.end_of_stream },
         Request::RequestTrailers(trailers) => Event::Trailers(headers_of(trailers.trailers)),
         Request::ResponseHeaders(_) | Request::ResponseBody(_) | Request::ResponseTrailers(_) => return None,
     })
 }
 
-fn arrival(message: HttpHeaders, attributes: &HashMap<String, Struct>, sandbox: &str, request_id: String) -> Arrival {
+fn arrival(
+    message: HttpHeaders,
+    attributes: &HashMap<String, Struct>,
+    who: impl FnOnce(&Seen<'_>) -> (String, Identity),
+    request_id: String,
+) -> Arrival {
+    let attribute = |name: &str| attributes.get(FILTER).and_then(|all| all.fields.get(name)).and_then(|value| text_of(value.kind.as_ref()));
+    let said = |name: &str| attribute(name).filter(|text| !text.is_empty() && *text != NOTHING);
+    // Only what the gateway saw itself: within a tunnel no header of the agent's says anything about who it is.
+    let (sandbox, identity) = who(&Seen { credentials: said(CREDENTIALS), source: said(SOURCE) });
     let mut head = Head {
         request_id,
-        sandbox: sandbox.to_owned(),
+        sandbox,
+        identity,
         at: crate::record::milliseconds(),
         method: String::new(),
         tls: false,
@@ -56,10 +81,10 @@ fn arrival(message: HttpHeaders, attributes: &HashMap<String, Struct>, sandbox: 
             _ => head.headers.push(header),
         }
     }
-    let attribute = |name: &str| attributes.get(FILTER).and_then(|all| all.fields.get(name)).and_then(|value| text_of(value.kind.as_ref()));
     head.tls = attribute(CHAIN).map_or(scheme == "https", |chain| chain == CHAIN_TLS);
     let fronted = attribute(SERVER_NAME).filter(|name| !name.is_empty() && head.tls).is_some_and(|name| !same_host(name, &head.authority));
-    Arrival { head, fronted }
+    let tunnelled = attribute(CHAIN).is_some_and(|chain| chain == CHAIN_TLS || chain == CHAIN_PLAIN);
+    Arrival { head, fronted, tunnelled }
 }
 
 /// Envoy checks that tunnel and request name the same host; this is the third name, the one the certificate was made for.

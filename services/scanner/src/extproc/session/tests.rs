@@ -1,5 +1,5 @@
 use engine::{Engine, FingerprintKey, Limits, RuleSet};
-use inspect::Snapshot;
+use inspect::{Identity, Snapshot};
 use policy::Policy;
 use proptest::prelude::*;
 use rand::distr::{Alphanumeric, SampleString};
@@ -17,7 +17,7 @@ fn inspector() -> Inspector {
 }
 
 fn session() -> Session {
-    Session::new(inspector(), "box".into())
+    Session::new(inspector())
 }
 
 /// A GitHub token with a right checksum, made at run time, so that no scanner flags this file.
@@ -30,6 +30,7 @@ fn arrival(authority: &str, path: &str, headers: &[(&str, &str)], end: bool) -> 
     let head = Head {
         request_id: "id".into(),
         sandbox: "box".into(),
+        identity: Identity::Given,
         at: 0,
         method: "POST".into(),
         tls: true,
@@ -38,7 +39,7 @@ fn arrival(authority: &str, path: &str, headers: &[(&str, &str)], end: bool) -> 
         headers: headers.iter().map(|(n, v)| Header { name: (*n).into(), value: Bytes::from((*v).to_owned()) }).collect(),
         end,
     };
-    Event::Head(Box::new(Arrival { head, fronted: false }))
+    Event::Head(Box::new(Arrival { head, fronted: false, tunnelled: true }))
 }
 
 fn body(text: &str, end: bool) -> Event {
@@ -177,4 +178,38 @@ proptest! {
         let text = String::from_utf8_lossy(&sent);
         prop_assert!(!text.contains(&["gh", "p_"].concat()), "a token left");
     }
+}
+
+fn sent_by(identity: Identity, method: &str, tunnelled: bool) -> Event {
+    let Event::Head(arrival) = arrival("a.example:443", "/", &[], false) else { unreachable!() };
+    let head = Head { identity, method: method.into(), end: method == "GET", ..arrival.head };
+    Event::Head(Box::new(Arrival { head, fronted: false, tunnelled }))
+}
+
+fn demanding() -> Session {
+    let policy = Policy::from_yaml("test", "version: 1\nidentity: {required: true}\n").expect("a policy");
+    Session::new(Inspector::new(Snapshot { policy: policy.into(), ..(*inspector().snapshot()).clone() }, 0))
+}
+
+#[test]
+fn a_tunnel_for_somebody_who_is_known_is_one_answer_and_leaves_no_record() {
+    let mut session = demanding();
+    let replies = session.on(sent_by(Identity::Token("id".into()), "CONNECT", false));
+    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "tunnel" }]);
+    assert!(session.over() && session.take_outcome().is_none());
+}
+
+#[test]
+fn who_is_not_known_is_asked_by_a_proxy_and_refused_in_a_tunnel() {
+    for (identity, reason) in [(Identity::Unknown, Reason::IdentityRequired), (Identity::Refused, Reason::IdentityUnknown)] {
+        for (method, tunnelled, expected) in [("CONNECT", false, 407), ("GET", false, 407), ("GET", true, 403), ("POST", true, 403)] {
+            let mut session = demanding();
+            assert_eq!(status(&session.on(sent_by(identity.clone(), method, tunnelled))), Some(expected), "{identity:?} {method}");
+            let (facts, outcome) = session.take_outcome().expect("a record");
+            assert_eq!((outcome.verdict.reason, facts.identity), (reason, identity.clone()));
+        }
+    }
+    // Where nobody wants to know, only wrong credentials are refused.
+    assert_eq!(status(&session().on(sent_by(Identity::Unknown, "GET", false))), None);
+    assert_eq!(status(&session().on(sent_by(Identity::Refused, "GET", false))), Some(407));
 }

@@ -1,0 +1,91 @@
+//! Who sends: by proxy credentials, by address, or nobody in particular.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use data_encoding::BASE64;
+use inspect::{Identity, Inspector};
+use notify::RecommendedWatcher;
+
+use crate::extproc::translate::Seen;
+use crate::{Metrics, Tokens, TokensError, reload};
+
+/// Longer credentials are nobody's; a name and a token take less than 200 bytes.
+const MAX_CREDENTIALS: usize = 1024;
+/// What a request is put down to whose credentials are nobody's; no sandbox has this name.
+const NOBODY: &str = "(unknown)";
+
+/// Names the sandbox of a request; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Doorman {
+    inspector: Inspector,
+    tokens: Arc<ArcSwap<Tokens>>,
+    /// The name of all that nobody else is.
+    others: Arc<str>,
+}
+
+impl Doorman {
+    /// # Errors
+    /// The file is there and cannot be used.
+    pub(crate) fn new(inspector: Inspector, others: Arc<str>, tokens: Option<&Path>) -> Result<Doorman, TokensError> {
+        let tokens = tokens.map_or_else(|| Ok(Tokens::default()), Tokens::read)?;
+        Ok(Doorman { inspector, tokens: Arc::new(ArcSwap::from_pointee(tokens)), others })
+    }
+
+    /// Reads the file again when it changes, until the watcher is dropped. A file that cannot be used keeps what was before.
+    ///
+    /// # Errors
+    /// Its folder cannot be watched.
+    pub(crate) fn follow(&self, path: &Path, metrics: Arc<Metrics>) -> notify::Result<RecommendedWatcher> {
+        let (tokens, path) = (Arc::clone(&self.tokens), path.to_owned());
+        let files: [PathBuf; 1] = [path.clone()];
+        reload::changes(&files, move || match Tokens::read(&path) {
+            Ok(new) if new == **tokens.load() => {}
+            Ok(new) => {
+                tokens.store(Arc::new(new));
+                metrics.reloads.with_label_values(&["ok"]).inc();
+                tracing::info!("the tokens of sandboxes were loaded anew");
+            }
+            Err(error) => {
+                metrics.reloads.with_label_values(&["error"]).inc();
+                tracing::error!(%error, "the new tokens cannot be used; the old ones stay");
+            }
+        })
+    }
+
+    /// The sandbox's name, and how that is known. Whoever shows credentials is known by them or not at all.
+    pub(crate) fn who(&self, seen: &Seen<'_>) -> (String, Identity) {
+        if let Some(credentials) = seen.credentials {
+            let tokens = self.tokens.load();
+            return match basic(credentials).and_then(|(name, token)| Some((tokens.id_of(&name, &token)?, name))) {
+                Some((id, name)) => (name, Identity::Token(id)),
+                None => (NOBODY.to_owned(), Identity::Refused),
+            };
+        }
+        let address = seen.source.and_then(|text| text.parse::<IpAddr>().ok());
+        let snapshot = self.inspector.snapshot();
+        match address.and_then(|address| snapshot.policy.sandbox_at(address)) {
+            Some(name) => (name.to_owned(), Identity::Address),
+            None => (self.others.as_ref().to_owned(), Identity::Unknown),
+        }
+    }
+}
+
+/// Name and password of Basic credentials (RFC 7617 section 2).
+fn basic(credentials: &str) -> Option<(String, String)> {
+    if credentials.len() > MAX_CREDENTIALS {
+        return None;
+    }
+    let (scheme, value) = credentials.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(BASE64.decode(value.trim().as_bytes()).ok()?).ok()?;
+    let (name, password) = text.split_once(':')?;
+    Some((name.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;
