@@ -74,6 +74,9 @@ struct Entry {
 /// Registered values. Cheap to share, immutable; `Debug` shows how many there are.
 pub struct Known {
     entries: Vec<Entry>,
+    /// Keyed hashes of whole values, each with a name it was given with.
+    owned: Vec<(blake3::Hash, Arc<str>)>,
+    key: KnownKey,
     plain: Index,
     short: Index,
     thinned: Spread,
@@ -148,6 +151,14 @@ impl Known {
     /// The names, in the order they were given.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|e| &*e.name)
+    }
+
+    /// Whether this is, byte for byte, a registered value that has a name of which `named` holds. Only keyed hashes are compared, in constant
+    /// time.
+    pub fn holds(&self, value: &[u8], named: impl Fn(&str) -> bool) -> bool {
+        let hash = blake3::keyed_hash(&self.key.0, value.trim_ascii());
+        // `Hash` compares in constant time; all are compared.
+        self.owned.iter().filter(|(_, name)| named(name)).fold(false, |found, (own, _)| found | (*own == hash))
     }
 
     /// A keyed hash of names and values: part of the engine's id.

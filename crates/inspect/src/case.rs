@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::{Coverage, Finding, Fingerprint, Kind, Location, Report};
-use policy::{Action, Details, Judged, Located, PolicyLimits, Reason, Redaction, Settings, Subject, Terms, Verdict, Would};
+use policy::{Action, Carried, Details, Judged, Located, PolicyLimits, Reason, Redaction, Settings, Subject, Terms, Verdict, Would};
 
 use crate::inspector::{Shared, Snapshot};
 use crate::ledger::{Account, Over};
@@ -179,6 +179,13 @@ impl Case {
         self.would(ruling.would);
         if self.denied() {
             return;
+        }
+        if policy.is_pinned(&self.subject) {
+            let headers: Vec<(&str, &[u8])> = head.headers.iter().map(|h| (h.name.as_str(), h.value.as_ref())).collect();
+            let carried = Carried { query: &query, headers: &headers, known: self.snapshot.engine.known() };
+            if let Err(reason) = policy.admit_owned(&self.subject, &carried) {
+                return self.deny(reason);
+            }
         }
         self.settings = policy.settings(&self.terms);
         self.watched = policy.watched_settings(&self.terms);

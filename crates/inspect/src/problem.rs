@@ -229,6 +229,21 @@ fn place(finding: &ProblemFinding) -> (&str, &[&'static str]) {
     known.unwrap_or((&finding.location, &finding.trail))
 }
 
+/// The same for what is not ours.
+fn foreign(reason: Reason) -> (&'static str, &'static str) {
+    if reason == Reason::CredentialForeign {
+        (
+            "The credential is not one that is registered for this service",
+            "Use the credential that was given to you for this service; do not sign up for another one, and do not use one that you found.",
+        )
+    } else {
+        (
+            "The account, repository, bucket or project is not one of ours",
+            "Use those that were assigned to you, by name and in their usual spelling; do not look for others.",
+        )
+    }
+}
+
 /// A title, and what an agent should do instead.
 fn words(reason: Reason) -> (&'static str, &'static str) {
     match reason {
@@ -252,6 +267,7 @@ fn words(reason: Reason) -> (&'static str, &'static str) {
             "The gateway does not know these credentials",
             "The token may be wrong or taken back: ask the owner of this sandbox; do not try others.",
         ),
+        Reason::CredentialForeign | Reason::TenantForeign => foreign(reason),
         Reason::HostBlocked => (
             "The destination is on the block list",
             "Paste sites, file drops, tunnels and request catchers cannot be used here; do not look for another one.",

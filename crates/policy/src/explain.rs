@@ -6,7 +6,7 @@ use std::sync::Arc;
 use engine::Coverage;
 
 use crate::rules::{Miss, Rule};
-use crate::{Action, Details, Located, Policy, Subject, Verdict, hosts};
+use crate::{Action, Carried, Details, Located, Policy, Subject, Verdict, hosts};
 
 /// So many rules that do not match are told of, the first ones.
 const MAX_MISSES: usize = 20;
@@ -57,6 +57,13 @@ impl Policy {
         }
         if refusal.is_some() {
             return Explanation { verdict: ruling.verdict, rule: ruling.rule, lines };
+        }
+        let headers = (details.headers)();
+        let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        let (foreign, owned) = self.explain_owned(subject, &Carried { query: details.query, headers: &headers, known: None });
+        lines.extend(owned);
+        if let Some(reason) = foreign {
+            return Explanation { verdict: Verdict::deny(reason), rule: None, lines };
         }
         match self.explain_push(subject) {
             Some(Err((reason, why))) => {

@@ -134,7 +134,7 @@ impl Policy {
 }
 
 /// Whether a name, in which a star stands for any text, means this sandbox.
-fn is(name: &str, sandbox: &str) -> bool {
+pub(crate) fn is(name: &str, sandbox: &str) -> bool {
     match name.split_once('*') {
         Some((before, behind)) => sandbox.len() >= before.len() + behind.len() && sandbox.starts_with(before) && sandbox.ends_with(behind),
         None => name == sandbox,

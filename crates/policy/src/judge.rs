@@ -237,7 +237,9 @@ impl Policy {
     fn at_home(&self, subject: &Subject, Located { location, finding }: &Located) -> bool {
         let host = &subject.destination.host;
         // Home is reached over TLS or not at all: in clear text everybody on the way reads along.
-        if !subject.destination.tls || finding.confidence == Confidence::Low {
+        let low = finding.confidence == Confidence::Low;
+        // Where credentials are limited to registered ones, a place that is not compared with them is nobody's home.
+        if !subject.destination.tls || low || self.overlooked(subject, location, finding.field.as_deref()) {
             return false;
         }
         let in_place = |places: &[Place]| places.iter().any(|place| stands_in(place, location, finding));

@@ -2,6 +2,7 @@
 
 use engine::{Confidence, Detector};
 
+use crate::hosts::HostMap;
 use crate::parse::meant;
 use crate::policy::means;
 use crate::rules::Rule;
@@ -32,6 +33,13 @@ pub(crate) fn lints(policy: &Policy) -> Vec<String> {
             }
         }
     }
+    for (number, pin) in policy.pins.iter().enumerate() {
+        for pattern in pin.hosts.iter().flat_map(HostMap::patterns) {
+            if let Some(why) = unreachable(policy, &pattern) {
+                lints.push(format!("only[{number}]: {pattern} can never match: {why}"));
+            }
+        }
+    }
     for (index, rule) in policy.rules.list.iter().enumerate().filter(|(_, r)| r.preset.is_none()) {
         for pattern in &rule.hosts {
             if let Some(why) = unreachable(policy, pattern) {
@@ -44,7 +52,8 @@ pub(crate) fn lints(policy: &Policy) -> Vec<String> {
             lints.push(format!("rule {} never decides: rule {} before it matches all that it matches", rule.name, other.name));
         }
     }
-    let used = |name: &String| policy.rules.list.iter().any(|r| r.groups.contains(name));
+    let pinned = |name: &String| policy.pins.iter().any(|pin| pin.groups.contains(name));
+    let used = |name: &String| policy.rules.list.iter().any(|r| r.groups.contains(name)) || pinned(name);
     for (name, sandboxes) in &policy.rules.named {
         if sandboxes.is_empty() {
             lints.push(format!("groups.{name} is empty: no sandbox is in it"));

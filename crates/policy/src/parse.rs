@@ -4,6 +4,7 @@ mod build;
 mod error;
 pub(crate) mod file;
 mod git;
+mod only;
 mod rule;
 
 use crate::Policy;

@@ -3,7 +3,7 @@
 use engine::{Finding, Location, Place};
 
 /// Headers that exist to carry a credential. `Authorization` and `Proxy-Authorization`: RFC 9110 section 11; the others are what providers document.
-const CREDENTIAL_HEADERS: [&str; 22] = [
+pub(crate) const CREDENTIAL_HEADERS: [&str; 22] = [
     "authorization",
     "x-api-key",
     "api-key",

@@ -25,6 +25,7 @@ pub struct Policy {
     pub(crate) findings: Actions,
     pub(crate) extra_homes: Vec<ExtraHome>,
     pub(crate) partial: Action,
+    pub(crate) pins: Vec<crate::pins::Pin>,
     pub(crate) rules: Rules,
     pub(crate) git: crate::git::GitPolicy,
     pub(crate) senders: Senders,

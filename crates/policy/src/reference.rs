@@ -87,6 +87,7 @@ mod tests {
                 Some("rules") => format!("rules: [{{{}{}{yaml}}}]", if last == "name" { "" } else { "name: x, " }, said(key)),
                 Some("push") if last == "repositories" => format!("push: [{{{yaml}}}]"),
                 Some("push") => format!("push: [{{repositories: ['**'], {yaml}}}]"),
+                Some("only") => only(last, &yaml),
                 Some("extra") if last == "detectors" => format!("extra: [{{{yaml}, hosts: [a.example]}}]"),
                 Some("extra") if last == "hosts" => format!("extra: [{{{yaml}, detectors: [jwt]}}]"),
                 Some("extra") => format!("extra: [{{{yaml}, detectors: [jwt], hosts: [a.example]}}]"),
@@ -97,6 +98,21 @@ mod tests {
         }
         let groups = if key.path.ends_with("[].groups") { "groups: {ci: [a]}\n" } else { "" };
         format!("version: 1\n{groups}{yaml}\n")
+    }
+
+    /// An entry of `only` with a service that has the key, and something that is limited.
+    fn only(key: &str, yaml: &str) -> String {
+        let rest = match key {
+            "service" => "owners: [a]",
+            "hosts" => "service: github, owners: [a]",
+            "owners" | "repositories" => "service: gitlab",
+            "packages" => "service: npm",
+            "buckets" | "projects" => "service: gcs",
+            "organizations" => "service: slack",
+            "credentials" => "service: pypi",
+            _ => "service: pypi, credentials: ['known-secret:A']",
+        };
+        format!("only: [{{{yaml}, {rest}}}]")
     }
 
     /// A rule must say something.

@@ -39,6 +39,10 @@ pub enum Reason {
     SecretFound,
     /// A secret that would have been redacted, but the place cannot be rewritten.
     RedactionImpossible,
+    /// A credential that `only` does not list, or none where one is needed.
+    CredentialForeign,
+    /// An account, organisation, repository, bucket or project that `only` does not list, or one that cannot be told.
+    TenantForeign,
     /// It is not known who sends, and the policy wants to know.
     IdentityRequired,
     /// The credentials for the gateway are nobody's.
@@ -100,6 +104,8 @@ impl Reason {
         (Reason::SecretRedacted, "redact", "secrets were replaced by placeholders"),
         (Reason::SecretFound, "deny", "a secret where it does not belong"),
         (Reason::RedactionImpossible, "deny", "it would be replaced, but the place is signed, compressed, binary or a host name"),
+        (Reason::CredentialForeign, "deny", "[`only`](tenants.md): a credential that is not registered, or none where one is needed"),
+        (Reason::TenantForeign, "deny", "[`only`](tenants.md): a bucket, repository, … that is not registered, or that cannot be told"),
         (Reason::PartialCoverage, "deny (or allow)", "something could not be looked into"),
         (
             Reason::IdentityRequired,
@@ -145,6 +151,8 @@ impl Reason {
             Reason::SecretFound => "secret_found",
             Reason::RedactionImpossible => "redaction_impossible",
             Reason::PartialCoverage => "partial_coverage",
+            Reason::CredentialForeign => "credential_foreign",
+            Reason::TenantForeign => "tenant_foreign",
             Reason::IdentityRequired => "identity_required",
             Reason::IdentityUnknown => "identity_unknown",
             Reason::HostBlocked => "host_blocked",

@@ -4,14 +4,19 @@ mod cases;
 mod diff;
 mod explain;
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Subcommand;
 use engine::Detector;
+use zeroize::Zeroizing;
 
 use crate::cli::exit;
 use crate::{config_files, out};
+
+/// The longest credential that `fingerprint` reads, in bytes.
+const MAX_CREDENTIAL: usize = 16 << 10;
 
 /// What `policy` can be told.
 #[derive(Debug, Subcommand)]
@@ -31,6 +36,8 @@ pub(crate) enum PolicyCommand {
     Diff(diff::DiffArgs),
     /// Run cases: requests, and what the policy must decide of them. One fails: 1, else 0.
     Test(cases::TestArgs),
+    /// Read a credential from standard input and print the hash by which `only` in a policy names it.
+    Fingerprint,
     /// Print the reference of the policy language in Markdown: a part of docs/configuration.md.
     Docs,
 }
@@ -45,11 +52,24 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8> {
         PolicyCommand::Explain(args) => explain::run(&args),
         PolicyCommand::Diff(args) => diff::run(&args),
         PolicyCommand::Test(args) => cases::run(&args),
+        PolicyCommand::Fingerprint => fingerprint(),
         PolicyCommand::Docs => {
             out::bytes(policy::reference().as_bytes())?;
             Ok(exit::FINE)
         }
     }
+}
+
+/// The hash of what stands on standard input, without blanks around it.
+fn fingerprint() -> Result<u8> {
+    // Room for all of it from the start: a buffer that grows leaves copies behind.
+    let mut credential = Zeroizing::new(Vec::with_capacity(MAX_CREDENTIAL + 1));
+    io::stdin().take(MAX_CREDENTIAL as u64 + 1).read_to_end(&mut credential)?;
+    if credential.len() > MAX_CREDENTIAL {
+        bail!("standard input is longer than {MAX_CREDENTIAL} bytes: expected one credential");
+    }
+    out::line(&policy::CredentialPrint::make(&credential)?.to_string())?;
+    Ok(exit::FINE)
 }
 
 fn check(file: &Path, rules: &[PathBuf]) -> Result<u8> {

@@ -149,13 +149,52 @@ fn blocks(document: &str) -> Vec<(String, String, String)> {
 
 #[test]
 fn the_examples_of_the_policy_language_do_what_the_document_says() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
-    let document = std::fs::read_to_string(path).expect("docs/configuration.md");
     let folder = tempfile::tempdir().expect("a folder");
+    let (document, ran) = run_document("configuration.md", folder.path());
+    assert_eq!(ran, 4);
+    let wrong = write(folder.path(), "wrong.yaml", "version: 1\nhosts:\n  mode: open\n  alow: []\n");
+    let (_, _, err) = said(&run(&["policy", "check", &wrong], ""));
+    assert!(document.contains(&err.replace(&wrong, "policy.yaml")), "{err}");
+    let (code, _, err) = said(&run(&["policy", "check", folder.path().join("policy.yaml").to_str().expect("text")], ""));
+    assert!(code == Some(0) && err.contains("fine"), "{err}");
+}
+
+#[test]
+fn the_examples_of_tenants_do_what_the_document_says() {
+    let folder = tempfile::tempdir().expect("a folder");
+    assert_eq!(run_document("tenants.md", folder.path()).1, 2);
+    let token = "a-service-credential-0123-wxyz";
+    let (code, print, _) = said(&run(&["policy", "fingerprint"], token));
+    assert_eq!(code, Some(0));
+    let policy = format!("version: 1\nonly: [{{hosts: [a.example.com], credentials: ['{}']}}]\n", print.trim());
+    let policy = write(folder.path(), "print.yaml", &policy);
+    let explain = |header: &str| said(&run(&["policy", "explain", "--policy", &policy, "-H", header, "https://a.example.com/"], "")).1;
+    assert!(explain(&format!("authorization: Bearer {token}")).starts_with("allow"));
+    assert!(explain("authorization: Bearer another").starts_with("deny: credential_foreign"));
+    let known = write(folder.path(), "app.env", "OWN=q7Zr2mKv9xW4nB8sL1\n");
+    let named = write(folder.path(), "named.yaml", "version: 1\nonly: [{hosts: [a.example.com], credentials: ['known-secret:OWN']}]\n");
+    let case = |value: &str, reason: &str| {
+        format!(
+            "  - {{name: c, request: {{url: 'https://a.example.com/', headers: {{authorization: 'Bearer {value}'}}}}, expect: {{{reason}}}}}\n"
+        )
+    };
+    // At a place that has no home for it, what is registered is found all the same.
+    let cases = case("q7Zr2mKv9xW4nB8sL1", "reason: secret_found") + &case("x", "reason: credential_foreign");
+    let cases = write(folder.path(), "named-cases.yaml", &format!("cases:\n{cases}"));
+    let (code, out, err) = said(&run(&["policy", "test", "--policy", &named, "--known", &known, &cases], ""));
+    assert_eq!(code, Some(0), "{out}{err}");
+    let (code, out, err) = said(&run(&["policy", "fingerprint"], "hunter2"));
+    assert!(code == Some(2) && out.is_empty() && !err.contains("hunter2"), "{err}");
+}
+
+/// Runs every command of a document in a folder with the files that it shows; the document, and how many there are.
+fn run_document(name: &str, folder: &Path) -> (String, usize) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs").join(name);
+    let document = std::fs::read_to_string(path).expect("a document");
     let mut ran = 0;
     for (language, before, text) in blocks(&document) {
         if let Some(name) = before.strip_prefix('`').and_then(|b| b.strip_suffix("`:")) {
-            write(folder.path(), name, &text);
+            write(folder, name, &text);
         }
         if language != "console" {
             continue;
@@ -165,7 +204,7 @@ fn the_examples_of_the_policy_language_do_what_the_document_says() {
             let shell = format!("\"$PORTCULLIS\" {command}");
             let output = Command::new("sh")
                 .args(["-c", &shell])
-                .current_dir(folder.path())
+                .current_dir(folder)
                 .env("PORTCULLIS", env!("CARGO_BIN_EXE_portcullis"))
                 .output()
                 .expect("it runs");
@@ -174,12 +213,7 @@ fn the_examples_of_the_policy_language_do_what_the_document_says() {
             ran += 1;
         }
     }
-    assert_eq!(ran, 4);
-    let wrong = write(folder.path(), "wrong.yaml", "version: 1\nhosts:\n  mode: open\n  alow: []\n");
-    let (_, _, err) = said(&run(&["policy", "check", &wrong], ""));
-    assert!(document.contains(&err.replace(&wrong, "policy.yaml")), "{err}");
-    let (code, _, err) = said(&run(&["policy", "check", folder.path().join("policy.yaml").to_str().expect("text")], ""));
-    assert!(code == Some(0) && err.contains("fine"), "{err}");
+    (document, ran)
 }
 
 #[test]

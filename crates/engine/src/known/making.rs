@@ -17,6 +17,7 @@ pub(super) struct Making<'k> {
     entries: Vec<Entry>,
     /// Keyed hashes of the values so far.
     seen: HashSet<[u8; 16]>,
+    owned: Vec<(blake3::Hash, Arc<str>)>,
     id: blake3::Hasher,
     bytes: usize,
     least: usize,
@@ -38,6 +39,7 @@ impl<'k> Making<'k> {
             key,
             entries: Vec::new(),
             seen: HashSet::new(),
+            owned: Vec::new(),
             id: blake3::Hasher::new_keyed(&key.0),
             bytes: 0,
             least: usize::MAX,
@@ -57,8 +59,12 @@ impl<'k> Making<'k> {
         let value = value.trim_ascii();
         value::judge(value)?;
         let mut mac = [0; 16];
-        mac.copy_from_slice(&blake3::keyed_hash(&self.key.0, value).as_bytes()[..16]);
+        let hash = blake3::keyed_hash(&self.key.0, value);
+        mac.copy_from_slice(&hash.as_bytes()[..16]);
         if self.seen.contains(&mac) {
+            // Found under its first name, but whoever asks for the second means it too.
+            self.owned.push((hash, name.into()));
+            self.id.update(&mac).update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
             return Ok(());
         }
         if self.entries.len() >= MAX_VALUES {
@@ -68,6 +74,7 @@ impl<'k> Making<'k> {
             return Err(Refusal::TooMuch);
         }
         self.seen.insert(mac);
+        self.owned.push((hash, name.into()));
         self.bytes += value.len();
         self.id.update(&mac).update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
         let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
@@ -127,6 +134,8 @@ impl<'k> Making<'k> {
         id.copy_from_slice(&self.id.finalize().as_bytes()[..16]);
         Known {
             entries: self.entries,
+            owned: self.owned,
+            key: self.key.clone(),
             plain,
             short,
             thinned: self.thinned.build(),

@@ -66,6 +66,7 @@ impl File {
         identity(self.identity, &mut policy.senders)?;
         rule::groups(self.groups, &mut policy.rules)?;
         rule::lay_over(self.rules, preset, &mut policy.rules)?;
+        super::only::lay_over(self.only, policy)?;
         super::git::lay_over(self.git, policy)?;
         policy.limits = limits(self.limits, policy.limits)?;
         Ok(())
@@ -100,6 +101,7 @@ fn nothing() -> Result<Policy> {
         findings: Actions::new(Action::Deny, Action::Deny, Action::Deny, Action::Deny),
         extra_homes: Vec::new(),
         partial: Action::Deny,
+        pins: Vec::new(),
         rules: Rules::default(),
         git: crate::git::GitPolicy { push: Vec::new(), memory_bytes: 64 << 20 },
         senders: Senders::default(),
@@ -168,7 +170,7 @@ fn identity(given: Identity, senders: &mut Senders) -> Result<()> {
     Ok(())
 }
 
-fn host_map(hosts: Vec<Spanned<String>>) -> Result<HostMap<()>> {
+pub(super) fn host_map(hosts: Vec<Spanned<String>>) -> Result<HostMap<()>> {
     let mut map = HostMap::default();
     for host in hosts {
         map.insert(&host.value, ()).map_err(|m| wrong(&host, m))?;

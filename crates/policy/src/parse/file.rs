@@ -8,6 +8,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::Action;
+use crate::pins::Anonymous;
 use crate::reference::Key;
 use crate::rules::Redaction;
 
@@ -44,6 +45,7 @@ part! {
         identity: Identity, "", "", "who sends", "{required: true}";
         groups: BTreeMap<String, Texts>, "`NAME: [sandboxes]`", "none", "names for sandboxes; a star stands for any text (`ci-*`)", "{ci: [\"ci-*\", nightly]}";
         rules: Vec<Spanned<Rule>>, "rules", "none", "below", "[{name: no-uploads, methods: [PUT], action: deny}]";
+        only: Vec<Spanned<Only>>, "entries", "none", "services limited to our own credentials and [tenants](tenants.md)", "[{service: github, owners: [acme]}]";
         git: Git, "", "", "pushes over HTTPS, in [git.md](git.md)", "{memory: 64MiB}";
         limits: Limits, "", "", "what a scanner takes on", "{buffer: 1MiB}";
     }
@@ -87,6 +89,27 @@ part! {
         detectors: Texts, "detectors", "–", "an id, `github-*`, or `known-secret:NAME` for a [known secret](known-secrets.md); required", "[\"github-*\"]";
         hosts: Texts, "host patterns", "–", "required", "[ghe.example.com]";
         places: Texts, "places", "`[credential-header]`", "`credential-header`, `header:NAME`, `query:NAME`, `body:NAME`, `path`", "[\"header:x-token\"]";
+    }
+}
+
+part! {
+    Only (ONLY at "only[].") {
+        service: Option<Spanned<String>>, "`anthropic`, `openai`, `github`, `gitlab`, `npm`, `pypi`, `aws-s3`, `gcs`, `slack`", "–", "whose hosts, and whose way to say who asks; this or `hosts` is required", "github";
+        hosts: Texts, "host patterns", "the service's", "hosts of your own: of that service (GitHub Enterprise, GitLab, S3 with path-style addresses), or of any other, of which credentials can be limited", "[ghe.example.com]";
+        groups: Texts, "groups", "all", "sandboxes in one of these groups", "[ci]";
+        sandboxes: Texts, "names, `ci-*`", "all", "these sandboxes", "[\"ci-*\"]";
+        credentials: Texts, "`known-secret:NAME`, `fp:…`", "any", "registered credentials: the names of [known secrets](known-secrets.md), or what `portcullis policy fingerprint` prints", "[\"known-secret:GITHUB_TOKEN\"]";
+        places: Texts, "`header:NAME`, `query:NAME`", "none", "where else credentials stand; headers that exist for them, cookies and the usual keys of the query are always looked at", "[\"header:x-token\"]";
+        accounts: Texts, "names", "any", "for `aws-s3` access key ids or numbers of accounts, for `gcs` ids of HMAC keys and service accounts; elsewhere the users of `Basic` credentials", "[alice]";
+        anonymous: Option<Anonymous>, "`allow`, `reads`, `deny`", "`deny`", "requests without any credential in the head, where credentials or accounts are limited; `reads`: GET and HEAD only", "reads";
+        owners: Texts, "patterns", "any", "organisations, users and groups, with all that is theirs; `id:NUMBER` where paths give a number", "[acme]";
+        repositories: Texts, "`OWNER/NAME`, patterns", "any", "repositories beside those of `owners`", "[other/shop]";
+        packages: Texts, "patterns", "any", "packages of npm", "[\"@acme/*\"]";
+        buckets: Texts, "patterns", "any", "buckets of S3 and Cloud Storage", "[acme-builds]";
+        projects: Texts, "patterns", "any", "projects of OpenAI and Google Cloud, where a request names one", "[acme-prod]";
+        organizations: Texts, "patterns", "any", "organisations of OpenAI where a request names one; workspaces in the addresses of Slack's webhooks", "[T0ACME00]";
+        reads: Option<Permission>, "`allow`, `deny`", "`deny`", "whether reading (GET, HEAD, git fetch) is free of what is limited here; credentials are limited all the same", "allow";
+        unclear: Option<Permission>, "`allow`, `deny`", "`deny`", "requests whose head does not tell whose data they are about (GraphQL, numbers, bodies that name it)", "deny";
     }
 }
 
@@ -156,7 +179,7 @@ part! {
 }
 
 /// All rows, part by part.
-pub(crate) const PARTS: [&[Key]; 11] = [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, GIT, PUSH, LIMITS, RULE, BUDGET];
+pub(crate) const PARTS: [&[Key]; 12] = [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, ONLY, GIT, PUSH, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
