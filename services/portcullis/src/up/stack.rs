@@ -1,12 +1,14 @@
 //! The three processes of a gateway on one machine: started, watched, restarted, stopped.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::net;
 
 use super::envoy_config::{self, Values};
 use super::{Cidr, admin::Admin, process};
@@ -96,8 +98,8 @@ pub(crate) struct Stack {
     parts: Vec<Part>,
     state: PathBuf,
     admin: Admin,
-    metrics: SocketAddr,
-    scan_api: SocketAddr,
+    metrics: Reserved,
+    scan_api: Reserved,
     /// Holds the sockets when the state folder's path is too long for a socket address.
     _sockets: Option<tempfile::TempDir>,
 }
@@ -132,7 +134,7 @@ impl Stack {
         let config = run.join("envoy.json");
         fs::write(&config, envoy_config::render(&values)?)?;
         config_files::fingerprint_key(&state.join("fingerprint.key"))?;
-        let (metrics, scan_api) = (free_port()?, free_port()?);
+        let (metrics, scan_api) = (Reserved::port()?, Reserved::port()?);
         let me = std::env::current_exe().context("cannot find this program's own file")?;
         let part = |role, program: &Path, args| Part {
             role,
@@ -146,7 +148,7 @@ impl Stack {
         };
         let parts = vec![
             part("certificates", &me, certificates_args(&values, &ca)),
-            part("scanner", &me, scanner_args(&values, settings, state, metrics, scan_api)),
+            part("scanner", &me, scanner_args(&values, settings, state, metrics.address, scan_api.address)),
             part("envoy", &settings.envoy, envoy_args(&config)),
         ];
         let admin = Admin::new(values.admin);
@@ -228,12 +230,12 @@ impl Stack {
 
     /// Where the scanner's metrics are served.
     pub(crate) fn metrics(&self) -> SocketAddr {
-        self.metrics
+        self.metrics.address
     }
 
     /// Where the Scan API is served.
     pub(crate) fn scan_api(&self) -> SocketAddr {
-        self.scan_api
+        self.scan_api.address
     }
 }
 
@@ -269,9 +271,22 @@ fn socket_dir(run: &Path) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
     Ok((dir.path().to_path_buf(), Some(dir)))
 }
 
-/// A port for a service of ours on loopback; the service binds it a moment later.
-fn free_port() -> Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+/// A port on loopback that is kept for a service of ours. It is bound here and never listened on: with `SO_REUSEADDR` on both sides the
+/// service can listen on it, again after a restart too, and the system gives it to nobody else meanwhile.
+#[derive(Debug)]
+struct Reserved {
+    address: SocketAddr,
+    _bound: OwnedFd,
+}
+
+impl Reserved {
+    fn port() -> Result<Reserved> {
+        let bound = net::socket_with(net::AddressFamily::INET, net::SocketType::STREAM, net::SocketFlags::CLOEXEC, None)?;
+        net::sockopt::set_socket_reuseaddr(&bound, true)?;
+        net::bind(&bound, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+        let address = SocketAddr::try_from(net::getsockname(&bound)?)?;
+        Ok(Reserved { address, _bound: bound })
+    }
 }
 
 fn text(path: &Path) -> String {
