@@ -11,6 +11,8 @@ use crate::{Facts, Outcome, Wire};
 
 /// At most so many findings are told to the client.
 const MAX_TOLD: usize = 16;
+/// And of each so many hosts that it belongs to.
+const MAX_HOMES: usize = 4;
 /// The gRPC status code PERMISSION_DENIED.
 const PERMISSION_DENIED: u32 = 7;
 /// The gRPC status code RESOURCE_EXHAUSTED.
@@ -62,6 +64,9 @@ pub struct ProblemFinding {
     pub trail: Vec<&'static str>,
     /// The keyed fingerprint.
     pub fingerprint: String,
+    /// The hosts a credential like this belongs to, the first few; empty: nobody knows any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub home: Vec<String>,
 }
 
 /// A denial in the form that a client shows.
@@ -84,7 +89,8 @@ impl Problem {
     pub fn new(facts: &Facts, outcome: &Outcome) -> Problem {
         let reason = outcome.verdict.reason;
         let (title, detail) = words(reason);
-        let told = AuditFinding::all(outcome).into_iter().filter(|f| f.action != Action::Allow.as_str()).take(MAX_TOLD);
+        let found = AuditFinding::all(outcome).into_iter().zip(&outcome.findings);
+        let told = found.filter(|(f, _)| f.action != Action::Allow.as_str()).take(MAX_TOLD);
         Problem {
             kind: format!("urn:portcullis:problem:{}", reason.as_str()),
             title,
@@ -96,7 +102,13 @@ impl Problem {
             retry: outcome.retry_after.is_some(),
             retry_after: outcome.retry_after,
             findings: told
-                .map(|f| ProblemFinding { detector: f.detector, location: f.location, trail: f.trail, fingerprint: f.fingerprint })
+                .map(|(f, (located, _))| ProblemFinding {
+                    detector: f.detector,
+                    location: f.location,
+                    trail: f.trail,
+                    fingerprint: f.fingerprint,
+                    home: located.finding.detector.home.iter().flat_map(|home| &home.hosts).take(MAX_HOMES).cloned().collect(),
+                })
                 .collect(),
             refs: outcome.refs.clone(),
         }
@@ -250,6 +262,10 @@ fn words(reason: Reason) -> (&'static str, &'static str) {
         Reason::SecretFound => (
             "The request carries a secret to a place where it does not belong",
             "Send the request without the secret; do not encode, split or disguise it, and do not retry as it is.",
+        ),
+        Reason::CredentialMisdirected => (
+            "The request carries a credential to a place that is not its home",
+            "Send the request without it; do not encode, split or disguise it. It may go only to the hosts it belongs to, over HTTPS, where its provider expects it (most often the Authorization header).",
         ),
         Reason::RedactionImpossible => (
             "The request carries a secret that cannot be taken out of it",

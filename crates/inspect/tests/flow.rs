@@ -158,7 +158,7 @@ fn a_long_body_slides_and_is_redacted_without_changing_its_length() {
     assert!(!text.contains(&token) && text.contains("[portcullis:"));
     // The same body elsewhere is denied, and no byte of the token was released.
     let sent = send(&inspector, &head("https://a.example/", &headers, false), &chunks);
-    assert_eq!(sent.outcome.verdict.reason, Reason::SecretFound);
+    assert_eq!(sent.outcome.verdict.reason, Reason::CredentialMisdirected);
     assert!(memchr::memmem::find(&sent.body, &token.as_bytes()[..8]).is_none() && sent.body.len() < body.len());
 }
 
@@ -177,7 +177,7 @@ fn a_pause_releases_the_head_and_what_is_clean_but_no_claimed_tail() {
         Step::Deny(outcome) => outcome,
         _ => flow.finish(&[]).0,
     };
-    assert_eq!(outcome.verdict.reason, Reason::SecretFound, "the claimed tail grew into a token");
+    assert_eq!(outcome.verdict.reason, Reason::CredentialMisdirected, "the claimed tail grew into a token");
 
     let Opened::Body(mut flow) = inspector.open(&head("https://a.example/", &[], false)) else { panic!("a body follows") };
     flow.push(Bytes::from_static(b"abcdef"));
@@ -208,7 +208,7 @@ fn grpc_messages_are_scanned_one_by_one_and_released_as_they_come() {
     let second = message(format!("\x0a\x28{}", token()).as_bytes());
     assert!(matches!(flow.push(Bytes::copy_from_slice(&second[..20])), Step::Hold));
     let Step::Deny(outcome) = flow.push(Bytes::copy_from_slice(&second[20..])) else { panic!("a token in a message") };
-    assert_eq!(outcome.verdict.reason, Reason::SecretFound);
+    assert_eq!(outcome.verdict.reason, Reason::CredentialMisdirected);
     let sent = send(&inspector, &grpc, &[b"this is no message"]);
     assert_eq!(sent.outcome.verdict.reason, Reason::Ambiguous);
 }

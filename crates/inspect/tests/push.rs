@@ -150,7 +150,7 @@ fn a_long_push_travels_as_it_is_looked_into_but_for_its_end() {
     let token = token();
     let leak = [long.as_slice(), format!("\nkey = {token}\n").as_bytes()].concat();
     let sent = send(&inspector(OPEN), &head(&[]), create(&[(3, &leak)]).chunks(64 << 10));
-    assert_eq!(sent.outcome.verdict.reason, Reason::SecretFound);
+    assert_eq!(sent.outcome.verdict.reason, Reason::CredentialMisdirected);
     assert_eq!(sent.outcome.findings[0].0.finding.trail, ["git-pack", "git-blob"]);
     assert!(sent.body.len() > 20 << 20, "what was clean of it has travelled");
 }
@@ -169,7 +169,7 @@ fn a_compressed_push_is_undone_and_has_one_reading() {
     assert_eq!((sent.outcome.verdict.reason, &sent.body), (Reason::Clean, &clean));
     let leak = gzip(&create(&[(3, format!("key = {}\n", token()).as_bytes())]));
     let sent = send(&inspector, &coded, leak.chunks(3));
-    assert_eq!(sent.outcome.verdict.reason, Reason::SecretFound);
+    assert_eq!(sent.outcome.verdict.reason, Reason::CredentialMisdirected);
     assert_eq!(sent.outcome.findings[0].0.finding.trail, ["gzip", "git-pack", "git-blob"]);
     let two = [clean.as_slice(), &clean].concat();
     for body in [&two[..], &clean[..clean.len() - 4], b"no gzip", b""] {
@@ -191,11 +191,11 @@ fn a_pack_that_lies_is_refused_or_looked_at_as_it_is() {
     let behind = [whole.as_slice(), format!(" key = {}\n", token()).as_bytes()].concat();
     for body in [cut, &text, &behind] {
         let refused = reason(&strict, &head(&[]), body);
-        assert!(matches!(refused, Reason::PartialCoverage | Reason::SecretFound), "{refused:?}");
+        assert!(matches!(refused, Reason::PartialCoverage | Reason::CredentialMisdirected), "{refused:?}");
     }
     assert_eq!(reason(&lenient, &head(&[]), cut), Reason::PartialCoverage, "allowed, and said");
     for body in [&text, &behind] {
-        assert_eq!(reason(&lenient, &head(&[]), body), Reason::SecretFound);
+        assert_eq!(reason(&lenient, &head(&[]), body), Reason::CredentialMisdirected);
     }
     let long = [whole.as_slice(), &noise(3 << 20)].concat();
     assert_eq!(reason(&lenient, &head(&[]), &long), Reason::LimitExceeded, "what cannot be read is held to the end");
@@ -235,7 +235,11 @@ fn the_answer_names_refs_and_reasons_but_no_secret() {
     };
     let secret = answer(&push(ZERO, &"1".repeat(40), &format!("refs/heads/{token}"), &pack(&[])));
     assert_eq!((secret.status, secret.content_type), (200, "application/x-git-receive-pack-result"));
-    assert!(secret.body.contains("unpack secret_found") && secret.body.contains("in the name of a ref") && !secret.body.contains(&token));
+    assert!(
+        secret.body.contains("unpack credential_misdirected")
+            && secret.body.contains("in the name of a ref")
+            && !secret.body.contains(&token)
+    );
     let tag = answer(&push(ZERO, &"1".repeat(40), "refs/tags/v1", &pack(&[])));
     assert!(tag.body.contains("unpack ok") && tag.body.contains("ng refs/tags/v1 git_tag: Tags may not be pushed"), "{}", tag.body);
     let nonsense = answer(b"hello");

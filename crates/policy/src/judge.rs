@@ -209,7 +209,7 @@ impl Policy {
         let mut reason = match action {
             Action::Allow => Reason::LowConfidence,
             Action::Redact => Reason::SecretRedacted,
-            Action::Deny => Reason::SecretFound,
+            Action::Deny => self.misplaced(finding),
         };
         if action == Action::Redact {
             // A request with a placeholder instead of its login only fails in a way that nobody understands: say so at once.
@@ -217,10 +217,16 @@ impl Policy {
             let rigid = matches!(location, Location::Host) || (*location == Location::Body && subject.body_signed);
             if login || rigid {
                 action = Action::Deny;
-                reason = if login { Reason::SecretFound } else { Reason::RedactionImpossible };
+                reason = if login { self.misplaced(finding) } else { Reason::RedactionImpossible };
             }
         }
         (Judged { home: false, action }, reason, rule)
+    }
+
+    /// Why a finding that is not at home is denied: whether it has a home says what is to be done about it.
+    fn misplaced(&self, finding: &Finding) -> Reason {
+        let homes = !finding.detector.home.is_empty() || self.extra_homes.iter().any(|home| names(&home.detectors, &finding.detector));
+        if homes { Reason::CredentialMisdirected } else { Reason::SecretFound }
     }
 
     /// The action for a finding that is not at home: what the first rule says that says something of it, of detectors before confidences.

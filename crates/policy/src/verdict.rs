@@ -37,6 +37,8 @@ pub enum Reason {
     SecretRedacted,
     /// A secret where it does not belong.
     SecretFound,
+    /// A credential that has a home, and this is not it.
+    CredentialMisdirected,
     /// A secret that would have been redacted, but the place cannot be rewritten.
     RedactionImpossible,
     /// A credential that `only` does not list, or none where one is needed.
@@ -103,6 +105,7 @@ impl Reason {
         (Reason::LowConfidence, "allow", "findings that policy lets pass"),
         (Reason::SecretRedacted, "redact", "secrets were replaced by placeholders"),
         (Reason::SecretFound, "deny", "a secret where it does not belong"),
+        (Reason::CredentialMisdirected, "deny", "a credential that belongs to other hosts, to another place of the request, or behind TLS"),
         (Reason::RedactionImpossible, "deny", "it would be replaced, but the place is signed, compressed, binary or a host name"),
         (Reason::CredentialForeign, "deny", "[`only`](tenants.md): a credential that is not registered, or none where one is needed"),
         (Reason::TenantForeign, "deny", "[`only`](tenants.md): a bucket, repository, … that is not registered, or that cannot be told"),
@@ -149,6 +152,7 @@ impl Reason {
             Reason::LowConfidence => "low_confidence",
             Reason::SecretRedacted => "secret_redacted",
             Reason::SecretFound => "secret_found",
+            Reason::CredentialMisdirected => "credential_misdirected",
             Reason::RedactionImpossible => "redaction_impossible",
             Reason::PartialCoverage => "partial_coverage",
             Reason::CredentialForeign => "credential_foreign",

@@ -116,7 +116,7 @@ async fn the_scan_api_judges_as_the_gateway_does() {
         .into_inner()
         .outcome
         .expect("an outcome");
-    assert_eq!((found.verdict(), found.reason.as_str(), found.complete), (pb::Verdict::Deny, "secret_found", true));
+    assert_eq!((found.verdict(), found.reason.as_str(), found.complete), (pb::Verdict::Deny, "credential_misdirected", true));
     let [finding] = found.findings.as_slice() else { panic!("one finding") };
     assert!(finding.detector.starts_with("github-pat-classic"));
     assert_eq!((finding.location.as_str(), finding.start, finding.end), ("body", 4, 44));
@@ -141,7 +141,7 @@ async fn the_scan_api_judges_as_the_gateway_does() {
 
     let folder = running.end().await;
     let audit = std::fs::read_to_string(folder.path().join("audit.jsonl")).expect("an audit log");
-    assert!(audit.lines().count() >= 3 && audit.contains("\"secret_found\"") && !audit.contains(&token[4..]));
+    assert!(audit.lines().count() >= 3 && audit.contains("\"credential_misdirected\"") && !audit.contains(&token[4..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

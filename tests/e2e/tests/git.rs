@@ -129,14 +129,16 @@ async fn a_secret_anywhere_in_a_push_is_refused_and_never_stored() {
     ];
     for (what, place, commits, args) in cases {
         let script = format!("git checkout -q -B agent/x origin/main; git clean -qfd; {commits}; git push origin agent/x");
-        let said = world.refused(what, &script, args, "secret_found").await;
+        let said = world.refused(what, &script, args, "credential_misdirected").await;
         assert!(said.contains(&format!("github-pat-classic in {place}")), "{what}: {said}");
         assert!(!said.contains(&secret), "{what}: the answer holds the secret");
     }
-    let said = world.refused("branch name", "git push origin origin/main:refs/heads/agent/$1", &[&secret], "secret_found").await;
+    let said = world.refused("branch name", "git push origin origin/main:refs/heads/agent/$1", &[&secret], "credential_misdirected").await;
     // Git itself names the branch that it asked for; the gateway does not.
     assert!(said.lines().filter(|line| line.starts_with("remote:")).all(|line| !line.contains(&secret)), "{said}");
-    world.refused("push option", "git push -o \"note=$1\" origin origin/main:refs/heads/agent/y", &[&secret], "secret_found").await;
+    world
+        .refused("push option", "git push -o \"note=$1\" origin origin/main:refs/heads/agent/y", &[&secret], "credential_misdirected")
+        .await;
     let stored = everything_in(&world.bare).expect("readable");
     assert!(!stored.windows(20).any(|w| w == half.as_bytes()), "the secret is stored");
     assert!(!world.stack.origin.saw(secret.as_bytes()));
@@ -171,7 +173,7 @@ async fn a_long_push_streams_through_in_bounded_memory_and_its_end_waits_for_the
     let secret = github_pat();
     let script = "git checkout -q -B agent/leak origin/main; mkdir many; for i in $(seq 1 6); do head -c 1048576 /dev/urandom > many/$i; done; \
         echo \"key = $1\" > many/zzz; git add .; git commit -qm leak; git push origin agent/leak";
-    let said = world.refused("a secret behind much else", script, &[&secret], "secret_found").await;
+    let said = world.refused("a secret behind much else", script, &[&secret], "credential_misdirected").await;
     assert!(said.contains("in a file"), "{said}");
     let forced = "git checkout -q -B agent/long origin/main; mkdir -p many; for i in $(seq 1 6); do head -c 1048576 /dev/urandom > many/$i; done; \
         git add .; git commit -qm other; git -c http.version=HTTP/1.1 push -f origin agent/long";
@@ -214,7 +216,7 @@ async fn where_pushes_must_be_signed_their_certificates_are_read() {
             "a secret in a certificate",
             "git commit -q --allow-empty -m z; git push --signed -o \"$1\" origin x",
             &[&secret],
-            "secret_found",
+            "credential_misdirected",
         )
         .await;
     assert!(said.contains("in a push certificate"), "{said}");

@@ -50,7 +50,8 @@ async fn a_secret_in_any_part_of_a_request_never_reaches_the_origin() {
             assert_eq!(answer.status, 403, "{name}: {}", answer.text());
             assert_eq!(answer.header("content-type").as_deref(), Some("application/problem+json"), "{name}");
             let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-            assert_eq!(problem["reason"], "secret_found", "{name}");
+            assert_eq!(problem["reason"], "credential_misdirected", "{name}");
+            assert_eq!(problem["findings"][0]["home"][0], "api.github.com", "{name}");
             assert_eq!(problem["retry"], false, "{name}");
             assert!(!answer.text().contains(&token), "{name}: the answer holds the secret");
         }

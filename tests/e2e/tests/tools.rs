@@ -68,7 +68,10 @@ async fn a_client_that_knows_no_proto_file_uses_the_scan_api() {
     let token = github_pat();
     let (code, said, errors) = ask(format!("key {token}")).await;
     assert_eq!(code, Some(1), "said {said:?}, errors {errors:?}");
-    assert!(said.contains("\"reason\": \"secret_found\"") && said.contains("github-pat-classic") && !said.contains(&token), "{said}");
+    assert!(
+        said.contains("\"reason\": \"credential_misdirected\"") && said.contains("github-pat-classic") && !said.contains(&token),
+        "{said}"
+    );
     let (code, said, errors) = ask("nothing".into()).await;
     assert_eq!(code, Some(0), "{said}{errors}");
     assert!(said.contains("VERDICT_ALLOW"), "{said}");

@@ -51,8 +51,12 @@ fn a_token_travels_home_in_its_place_and_nowhere_else() {
     let policy = Policy::preset(Preset::Default);
     let in_header = [finding(authorization(), Confidence::Certain)];
     assert_eq!(judge(&policy, &subject("api.github.com", true), &in_header), (Action::Allow, Reason::CredentialAtHome));
-    assert_eq!(judge(&policy, &subject("api.github.com", false), &in_header), (Action::Deny, Reason::SecretFound), "in clear text");
-    assert_eq!(judge(&policy, &subject("sink.example.net", true), &in_header), (Action::Deny, Reason::SecretFound));
+    assert_eq!(
+        judge(&policy, &subject("api.github.com", false), &in_header),
+        (Action::Deny, Reason::CredentialMisdirected),
+        "in clear text"
+    );
+    assert_eq!(judge(&policy, &subject("sink.example.net", true), &in_header), (Action::Deny, Reason::CredentialMisdirected));
     assert_eq!(judge(&policy, &subject("api.github.com.evil.example", true), &in_header).0, Action::Deny);
     for place in [Location::Body, Location::Query, Location::Path, Location::Header("x-note".into())] {
         assert_eq!(judge(&policy, &subject("api.github.com", true), &[finding(place, Confidence::Certain)]).0, Action::Deny);

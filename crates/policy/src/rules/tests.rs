@@ -132,7 +132,7 @@ fn a_rule_that_only_watches_decides_nothing_and_says_what_it_would_have_done() {
     let certain = judge(&policy, &subject, "github-pat-classic", Confidence::Certain);
     assert_eq!((certain.verdict.action, certain.would), (Action::Deny, None), "watching never lets anything pass");
     let low = judge(&policy, &subject, "github-pat-classic", Confidence::Low);
-    assert_eq!((low.verdict.action, low.would.unwrap().verdict.reason), (Action::Allow, Reason::SecretFound));
+    assert_eq!((low.verdict.action, low.would.unwrap().verdict.reason), (Action::Allow, Reason::CredentialMisdirected));
     assert_eq!(reason(&policy, "GET", "pastebin.com/"), Reason::HostBlocked);
 }
 
