@@ -9,6 +9,8 @@ use crate::{Head, Identity, normal};
 pub enum Wire {
     /// Anything that reads HTTP answers.
     Http,
+    /// A client that shows the answer to a person as it is.
+    Text,
     /// A gRPC client: wants a status in trailers.
     Grpc,
     /// A git client.
@@ -79,8 +81,31 @@ fn wire(head: &Head, method: &str) -> Wire {
     let path = String::from_utf8_lossy(&head.path);
     match git::Service::of(method, &path, content_type) {
         Ok(Some(asked)) => Wire::Git(asked.service),
+        Ok(None) | Err(_) if shows_text(head) => Wire::Text,
         Ok(None) | Err(_) => Wire::Http,
     }
+}
+
+/// Whether a client wants text rather than JSON: what it prefers by `Accept` (RFC 9110 section 12.5.1), and of those that take anything, what
+/// is known to print it on a terminal.
+fn shows_text(head: &Head) -> bool {
+    let mut best = [0_u16; 2];
+    for range in head.values("accept").flat_map(|value| value.split(|b| *b == b',')) {
+        let range = String::from_utf8_lossy(range).to_ascii_lowercase();
+        let mut parts = range.split(';').map(str::trim);
+        let kind = parts.next().unwrap_or_default();
+        let quality = parts.find_map(|p| p.strip_prefix("q=")).map_or(1.0, |q| q.parse().unwrap_or(0.0_f32));
+        let place = match kind {
+            "text/plain" | "text/html" | "text/*" => &mut best[0],
+            "application/problem+json" | "application/json" | "application/*" => &mut best[1],
+            _ => continue,
+        };
+        // At most three decimals by the RFC; the cast saturates.
+        *place = (*place).max((quality.clamp(0.0, 1.0) * 1000.0) as u16);
+    }
+    let [text, json] = best;
+    let prints = |agent: &[u8]| agent.starts_with(b"curl/") || agent.starts_with(b"Wget/");
+    text > json || (text == json && json == 0 && head.values("user-agent").any(prints))
 }
 
 #[cfg(test)]
@@ -116,6 +141,39 @@ mod tests {
         assert_eq!(wire("GET", "/o/r.git/info/refs", ""), Wire::Http);
         assert_eq!(wire("POST", "/o/r.git/git-upload-pack", ""), Wire::Git(git::Service::Fetch));
         assert_eq!(wire("POST", "/o/r.git/git-receive-pack", ""), Wire::Git(git::Service::Push));
+    }
+
+    #[test]
+    fn text_goes_to_who_shows_it() {
+        let wire = |headers: &[(&str, &str)]| {
+            let mut head = head("GET", "/", "");
+            head.headers
+                .extend(headers.iter().map(|(name, value)| Header { name: (*name).into(), value: Bytes::from((*value).to_owned()) }));
+            Facts::of(&head).wire
+        };
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for text in [
+            &[("user-agent", "curl/8.5.0"), ("accept", "*/*")][..],
+            &[("user-agent", "Wget/1.21.4"), ("accept", "*/*")],
+            &[("user-agent", "curl/8.5.0")],
+            &[("accept", "text/plain")],
+            &[("accept", browser)],
+            &[("accept", "application/json;q=0.5, Text/Plain; q=0.9")],
+        ] {
+            assert_eq!(wire(text), Wire::Text, "{text:?}");
+        }
+        for json in [
+            &[][..],
+            &[("accept", "*/*")],
+            &[("accept", "application/json, text/plain, */*")],
+            &[("user-agent", "curl/8.5.0"), ("accept", "application/json")],
+            &[("accept", "application/json"), ("accept", "text/plain;q=0.1")],
+            &[("accept", "text/plain;q=0")],
+            &[("accept", "text/plain;q=x")],
+            &[("user-agent", "python-requests/2.32"), ("accept", "*/*")],
+        ] {
+            assert_eq!(wire(json), Wire::Http, "{json:?}");
+        }
     }
 
     #[test]

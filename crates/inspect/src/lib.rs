@@ -34,4 +34,4 @@ pub use inspector::{Inspector, Snapshot};
 pub use memory::Memory;
 pub use message::{Head, HeadEdits, Header};
 pub use outcome::Outcome;
-pub use problem::{Answer, Problem, ProblemFinding};
+pub use problem::{Answer, Problem, ProblemFinding, denials};

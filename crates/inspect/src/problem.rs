@@ -1,5 +1,7 @@
 //! A denial in the client's own words.
 
+mod words;
+
 use std::sync::Arc;
 
 use policy::{Action, Reason};
@@ -8,6 +10,8 @@ use serde::Serialize;
 use crate::audit::AuditFinding;
 use crate::push::Refs;
 use crate::{Facts, Outcome, Wire};
+pub use words::denials;
+use words::words;
 
 /// At most so many findings are told to the client.
 const MAX_TOLD: usize = 16;
@@ -25,7 +29,7 @@ const UNAVAILABLE: u32 = 14;
 /// Why a request was denied, as RFC 9457 problem details.
 #[derive(Debug, Clone, Serialize)]
 pub struct Problem {
-    /// A URI that names the kind of problem.
+    /// The page that explains the kind of problem.
     #[serde(rename = "type")]
     pub kind: String,
     /// One line for people.
@@ -88,11 +92,11 @@ impl Problem {
     /// The problem of a denied request.
     pub fn new(facts: &Facts, outcome: &Outcome) -> Problem {
         let reason = outcome.verdict.reason;
-        let (title, detail) = words(reason);
+        let (title, detail) = words(reason).map_or(("The request was denied", "Ask the owner of this sandbox."), |w| (w.title, w.agent));
         let found = AuditFinding::all(outcome).into_iter().zip(&outcome.findings);
         let told = found.filter(|(f, _)| f.action != Action::Allow.as_str()).take(MAX_TOLD);
         Problem {
-            kind: format!("urn:portcullis:problem:{}", reason.as_str()),
+            kind: words::link(reason),
             title,
             status: status(reason),
             detail: detail.to_owned(),
@@ -159,7 +163,7 @@ impl Problem {
                 Answer { status: 200, grpc_status: None, retry_after: self.retry_after, content_type, body }
             }
             // Proxies' clients show plain text, if anything.
-            Wire::Connect => Answer {
+            Wire::Text | Wire::Connect => Answer {
                 status: self.status,
                 grpc_status: None,
                 retry_after: self.retry_after,
@@ -178,9 +182,10 @@ impl Problem {
     fn lines(&self) -> String {
         let mut text = format!("Portcullis: {}.\n", self.title);
         for f in &self.findings {
-            text.push_str(&format!("  {} in {} ({})\n", f.detector, f.location, f.fingerprint));
+            let home = if f.home.is_empty() { String::new() } else { format!(", belongs to {}", f.home.join(", ")) };
+            text.push_str(&format!("  {} in {} ({}){home}\n", f.detector, f.location, f.fingerprint));
         }
-        text.push_str(&format!("{}\n[{}, request {}]\n", self.detail, self.reason, self.request_id));
+        text.push_str(&format!("{}\n[{}, request {}]\n{}\n", self.detail, self.reason, self.request_id, self.kind));
         text
     }
 }
@@ -215,7 +220,7 @@ impl Problem {
 
     fn refused(&self, one: &crate::push::Ref) -> git::RefusedRef {
         let reason = match one.reason {
-            Some(reason) => format!("{}: {}", reason.as_str(), words(reason).0),
+            Some(reason) => format!("{}: {}", reason.as_str(), words(reason).map_or("refused", |w| w.title)),
             None => format!("not taken with the rest: {}", self.reason),
         };
         git::RefusedRef { name: one.name.clone(), reason }
@@ -239,103 +244,4 @@ fn place(finding: &ProblemFinding) -> (&str, &[&'static str]) {
         Some((*words, finding.trail.get(at + 1..).unwrap_or_default()))
     });
     known.unwrap_or((&finding.location, &finding.trail))
-}
-
-/// The same for what is not ours.
-fn foreign(reason: Reason) -> (&'static str, &'static str) {
-    if reason == Reason::CredentialForeign {
-        (
-            "The credential is not one that is registered for this service",
-            "Use the credential that was given to you for this service; do not sign up for another one, and do not use one that you found.",
-        )
-    } else {
-        (
-            "The account, repository, bucket or project is not one of ours",
-            "Use those that were assigned to you, by name and in their usual spelling; do not look for others.",
-        )
-    }
-}
-
-/// A title, and what an agent should do instead.
-fn words(reason: Reason) -> (&'static str, &'static str) {
-    match reason {
-        Reason::SecretFound => (
-            "The request carries a secret to a place where it does not belong",
-            "Send the request without the secret; do not encode, split or disguise it, and do not retry as it is.",
-        ),
-        Reason::CredentialMisdirected => (
-            "The request carries a credential to a place that is not its home",
-            "Send the request without it; do not encode, split or disguise it. It may go only to the hosts it belongs to, over HTTPS, where its provider expects it (most often the Authorization header).",
-        ),
-        Reason::RedactionImpossible => (
-            "The request carries a secret that cannot be taken out of it",
-            "The body is signed, compressed or binary: send it again without the secret.",
-        ),
-        Reason::PartialCoverage => (
-            "Part of the request could not be looked into",
-            "Send it unencrypted, in a common encoding (none, gzip, deflate, br, zstd), and not nested too deeply.",
-        ),
-        Reason::IdentityRequired => (
-            "The gateway must know who sends",
-            "Put the name and the token of this sandbox into the proxy's URL (http://NAME:TOKEN@GATEWAY:PORT), or ask the owner of this sandbox for them.",
-        ),
-        Reason::IdentityUnknown => (
-            "The gateway does not know these credentials",
-            "The token may be wrong or taken back: ask the owner of this sandbox; do not try others.",
-        ),
-        Reason::CredentialForeign | Reason::TenantForeign => foreign(reason),
-        Reason::HostBlocked => (
-            "The destination is on the block list",
-            "Paste sites, file drops, tunnels and request catchers cannot be used here; do not look for another one.",
-        ),
-        Reason::HostNotAllowed => {
-            ("The destination is not on the allow list", "Use an allowed host, or ask the owner of this sandbox to allow it.")
-        }
-        Reason::IpLiteral => ("The destination is an IP address", "Use the host's name."),
-        Reason::PrivateAddress => {
-            ("The destination is private", "Loopback, private networks and metadata services cannot be reached from here.")
-        }
-        Reason::PortNotAllowed => ("The port is not allowed", "Use port 443 or 80."),
-        Reason::MethodNotAllowed => ("The method is not allowed", "Use another method, or ask the owner of this sandbox to allow it."),
-        Reason::UpgradeNotAllowed => {
-            ("The request asks for another protocol", "Protocol upgrades (WebSocket and others) are not available here; use plain HTTP.")
-        }
-        Reason::GitRepositoryNotAllowed => (
-            "Nothing may be pushed to this repository",
-            "Push to the repository that was assigned to you, or ask the owner of this sandbox to allow this one.",
-        ),
-        Reason::GitRefNotAllowed => (
-            "This ref may not be pushed",
-            "Push to the branch that was assigned to you; other branches and refs need the owner of this sandbox.",
-        ),
-        Reason::GitForcePush => (
-            "The push is not proven to keep what is on the branch",
-            "Fetch the branch, merge it (do not rebase) and push again without force; or push to a new branch.",
-        ),
-        Reason::GitDeletion => {
-            ("Branches and tags may not be deleted", "Leave the ref as it is, or ask the owner of this sandbox to delete it.")
-        }
-        Reason::GitTag => ("Tags may not be pushed", "Push the branch without tags (git push --no-follow-tags)."),
-        Reason::GitUnsigned => ("The push must be signed", "Push with --signed, with a key that the server knows."),
-        Reason::Ambiguous => {
-            ("The request can be read in two ways", "Send one host, one path, one length and one encoding, in their usual spelling.")
-        }
-        Reason::RuleDenied => (
-            "A rule of this gateway denies the request",
-            "This is not for agents: do something else, or ask the owner of this sandbox; do not look for a way around it.",
-        ),
-        Reason::RuleError => (
-            "A rule of this gateway could not be applied to the request",
-            "Something that the rule asks for, a header perhaps, is missing: ask the owner of this sandbox.",
-        ),
-        Reason::RateLimited => ("Too many requests", "Wait as long as Retry-After says; send fewer requests."),
-        Reason::VolumeExceeded => ("Too much data was sent", "Wait as long as Retry-After says; send less."),
-        Reason::TooManyHosts => ("Too many different hosts", "Use the hosts that were used before, or wait as long as Retry-After says."),
-        Reason::BodyTooLarge => ("The body is too large", "Send less; the same body will not pass."),
-        Reason::LimitExceeded => ("The request exceeds a limit of this gateway", "Send it in smaller or faster parts."),
-        Reason::Internal => {
-            ("The gateway could not inspect the request", "This is not about your request; tell the owner of this sandbox.")
-        }
-        _ => ("The request was denied", "Ask the owner of this sandbox."),
-    }
 }

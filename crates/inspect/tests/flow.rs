@@ -259,7 +259,7 @@ fn nothing_that_is_written_down_holds_the_secret() {
     let problem = Problem::new(&facts, &sent.outcome);
     let mut written = format!("{head:?} {facts:?} {:?} {problem:?}", sent.outcome);
     written += &serde_json::to_string(&AuditRecord::new("now".into(), &facts, &sent.outcome, 1)).expect("a record");
-    for wire in [Wire::Http, Wire::Grpc, Wire::Connect] {
+    for wire in [Wire::Http, Wire::Text, Wire::Grpc, Wire::Connect] {
         written += &problem.answer(wire).body;
     }
     assert!(!written.contains(&token[4..]), "{}", written.replace(&token[4..], "***"));

@@ -40,6 +40,8 @@ pub(crate) enum PolicyCommand {
     Fingerprint,
     /// Print the reference of the policy language in Markdown: a part of docs/configuration.md.
     Docs,
+    /// Print what every denial means in Markdown: docs/denials.md.
+    Denials,
 }
 
 /// Runs the command. `check` with remarks, `explain` of a denied request, `diff` with changes and `test` with failures: 1.
@@ -53,6 +55,10 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8> {
         PolicyCommand::Diff(args) => diff::run(&args),
         PolicyCommand::Test(args) => cases::run(&args),
         PolicyCommand::Fingerprint => fingerprint(),
+        PolicyCommand::Denials => {
+            out::bytes(inspect::denials().as_bytes())?;
+            Ok(exit::FINE)
+        }
         PolicyCommand::Docs => {
             out::bytes(policy::reference().as_bytes())?;
             Ok(exit::FINE)

@@ -231,6 +231,15 @@ fn the_document_of_the_policy_language_is_the_one_that_the_types_give() {
 }
 
 #[test]
+fn the_page_of_denials_is_the_one_that_the_reasons_give() {
+    let (code, text, _) = said(&run(&["policy", "denials"], ""));
+    assert_eq!(code, Some(0));
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/denials.md");
+    let written = std::fs::read_to_string(path).expect("docs/denials.md");
+    assert!(written == text, "docs/denials.md is old: write it again with `portcullis policy denials`");
+}
+
+#[test]
 fn policies_are_compared_and_tested_with_exit_codes() {
     let folder = tempfile::tempdir().expect("a folder");
     let old = write(folder.path(), "old.yaml", "version: 1\n");

@@ -62,6 +62,25 @@ async fn a_secret_in_any_part_of_a_request_never_reaches_the_origin() {
 }
 
 #[tokio::test]
+async fn a_terminal_is_told_in_text_and_a_program_in_json() {
+    let stack = Stack::start(&[]).await;
+    let token = github_pat();
+    let request = || Request::post("https://sink.example.net/").body(token.clone());
+    for (header, value, kind) in [
+        ("user-agent", "curl/8.5.0", "text/plain"),
+        ("accept", "text/plain", "text/plain"),
+        ("accept", "application/json, text/plain", "application/problem+json"),
+    ] {
+        let answer = stack.send(request().header(header, value)).await;
+        assert_eq!((answer.status, answer.header("content-type").as_deref()), (403, Some(kind)), "{header}: {value}");
+        for part in ["credential_misdirected", "api.github.com", "docs/denials.md#credential_misdirected"] {
+            assert!(answer.text().contains(part), "{header}: {value}: no {part} in {}", answer.text());
+        }
+    }
+    stack.assert_no_log_holds(&token);
+}
+
+#[tokio::test]
 async fn a_secret_in_a_host_label_is_stopped_before_the_name_is_resolved() {
     let stack = Stack::start(&[]).await;
     let label = github_pat().to_lowercase();
