@@ -4,6 +4,7 @@
 //! their grammar, peels layers of encoding under one budget, and reports findings with exact spans in the bytes as sent, plus *coverage*: what
 //! it could not look into. It cannot fail on hostile input, has no clock, no files and no logging.
 
+mod decoding;
 mod engine;
 mod kind;
 pub mod known;
@@ -14,6 +15,7 @@ mod scan;
 mod seen;
 mod stream;
 
+pub use decoding::Decoding;
 pub use engine::{CompileError, Engine, EngineId, Limits};
 pub use kind::{Kind, Location, Media};
 pub use known::{Known, KnownKey};

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use engine::{Coverage, Location};
+use policy::Reason;
 use serde::Serialize;
 
 use crate::{Facts, Outcome};
@@ -40,6 +41,9 @@ pub struct AuditRecord {
     /// What a rule that only watches (`mode: monitor`) would have done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would: Option<AuditWould>,
+    /// What the request tells a provider to fetch, and must not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_fetch: Option<AuditFetch>,
     /// `complete` or `partial`.
     pub coverage: &'static str,
     /// Why coverage is partial.
@@ -60,6 +64,28 @@ pub struct AuditRecord {
     pub policy: String,
     /// The engine's id, hexadecimal.
     pub engine: String,
+}
+
+/// What a request tells a provider to fetch, and must not.
+#[derive(Debug, Clone, Serialize)]
+pub struct AuditFetch {
+    /// The host; `(anywhere)`, or `(masked)` where secrets were found in the request.
+    pub host: String,
+    /// Why the sandbox may not go there itself.
+    pub reason: &'static str,
+}
+
+impl AuditFetch {
+    /// That of an outcome, if it was denied for it.
+    pub fn of(outcome: &Outcome) -> Option<AuditFetch> {
+        let refusal = outcome.fetch.as_ref().filter(|_| outcome.verdict.reason == Reason::ProviderFetchDenied)?;
+        let host = match &refusal.host {
+            None => "(anywhere)".to_owned(),
+            Some(_) if outcome.found_at(&Location::Body) => "(masked)".to_owned(),
+            Some(host) => host.clone(),
+        };
+        Some(AuditFetch { host, reason: refusal.reason.as_str() })
+    }
 }
 
 /// What a rule that only watches would have done.
@@ -133,6 +159,7 @@ impl AuditRecord {
             reason: outcome.verdict.reason.as_str(),
             rule: outcome.rule.as_deref().map(str::to_owned),
             would: AuditWould::of(outcome),
+            provider_fetch: AuditFetch::of(outcome),
             coverage,
             gap,
             findings: AuditFinding::all(outcome),

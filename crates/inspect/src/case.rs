@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use engine::{Coverage, Finding, Fingerprint, Kind, Location, Report};
-use policy::{Action, Carried, Details, Judged, Located, PolicyLimits, Reason, Redaction, Settings, Subject, Terms, Verdict, Would};
+use policy::{
+    Action, Carried, Details, Fetch, FetchRefusal, Judged, Located, PolicyLimits, Reason, Redaction, Settings, Subject, Terms, Verdict,
+    Would,
+};
 
 use crate::inspector::{Shared, Snapshot};
 use crate::ledger::{Account, Over};
@@ -39,6 +42,8 @@ pub(crate) struct Case {
     coverage: Coverage,
     /// What became of the refs of a push.
     pub(crate) refs: Option<Arc<Refs>>,
+    /// Where a provider was told to go and must not.
+    fetch: Option<FetchRefusal>,
     /// Fingerprints of what policy lets travel: a rescan after redaction may find these again.
     tolerated: BTreeSet<Fingerprint>,
     pub(crate) body_bytes: u64,
@@ -66,6 +71,7 @@ impl Case {
             retry: None,
             coverage: Coverage::Complete,
             refs: None,
+            fetch: None,
             tolerated: BTreeSet::new(),
             body_bytes: 0,
             cacheable: 0,
@@ -264,6 +270,35 @@ impl Case {
         }
     }
 
+    /// Whether a provider may be told to fetch something.
+    pub(crate) fn admit_fetch(&mut self, fetch: Fetch<'_>) {
+        let ruling = self.snapshot.policy.admit_fetch(&self.subject, fetch);
+        self.would(ruling.would);
+        if let Some(mut refusal) = ruling.refusal {
+            self.raise(Verdict::deny(Reason::ProviderFetchDenied), refusal.rule.clone());
+            // The host is told before the body was looked into: it may be what a secret was hidden in.
+            let secret = |host: &String| !self.snapshot.engine.scan(&Kind::of(Location::Host), host.as_bytes()).findings.is_empty();
+            if refusal.host.as_ref().is_some_and(secret) {
+                refusal.host = Some("(masked)".to_owned());
+            }
+            self.fetch.get_or_insert(refusal);
+        }
+    }
+
+    /// Whether rules are about GraphQL operations in this request.
+    pub(crate) fn reads_graphql(&self) -> bool {
+        self.snapshot.policy.reads_graphql(&self.terms)
+    }
+
+    /// Whether GraphQL operations are allowed; `None`: they cannot be read.
+    pub(crate) fn admit_graphql(&mut self, fields: Option<&[String]>) {
+        let ruling = self.snapshot.policy.admit_graphql(&self.terms, fields);
+        if ruling.verdict.action == Action::Deny {
+            self.raise(ruling.verdict, ruling.rule);
+        }
+        self.would(ruling.would);
+    }
+
     /// Whether something was found through `layer`.
     pub(crate) fn found_in(&self, layer: &str) -> bool {
         self.located.iter().any(|located| located.finding.trail.contains(&layer))
@@ -314,6 +349,7 @@ impl Case {
             policy: self.snapshot.policy.id(),
             engine: self.snapshot.engine.id(),
             refs: self.refs.clone(),
+            fetch: self.fetch.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use engine::{Coverage, Gap, Kind, Location, Media, Stream};
 use policy::{Action, Judged, Located, Reason, Redaction};
 
+use crate::calls::{self, Calls};
 use crate::case::Case;
 use crate::frames::{self, Frame};
 use crate::memory::Grant;
@@ -61,6 +62,8 @@ pub(crate) struct Body {
     pub(crate) grpc: Option<Option<String>>,
     /// For a push, the repository.
     pub(crate) repository: Option<String>,
+    /// What reads what it asks for.
+    pub(crate) calls: Calls,
 }
 
 /// How the body is looked at.
@@ -115,6 +118,11 @@ impl Flow {
                     }
                 }
             }
+            // What reads JSON and what reads messages cannot both be right.
+            None if body.grpc.is_some() && body.calls.needs_all() => {
+                case.deny(Reason::Ambiguous);
+                return Err(Box::new(case.outcome()));
+            }
             None if body.grpc.is_some() => Mode::Messages,
             None => Mode::Gather,
         };
@@ -136,6 +144,10 @@ impl Flow {
         }
         if self.body.content_length.is_some_and(|length| self.case.body_bytes > length) {
             return self.deny(Reason::Ambiguous);
+        }
+        self.body.calls.push(&mut self.case, &chunk);
+        if self.case.denied() {
+            return self.denied();
         }
         self.held.extend_from_slice(&chunk);
         let limits = self.case.limits();
@@ -200,7 +212,7 @@ impl Flow {
         if self.over {
             return self.denied();
         }
-        if self.pushes() {
+        if self.pushes() || self.body.calls.needs_all() {
             return Step::Hold;
         }
         if self.held.is_empty() {
@@ -226,7 +238,7 @@ impl Flow {
 
     /// Whether bytes, or the head, are held that no release has covered yet.
     pub fn holds(&self) -> bool {
-        !self.over && !self.pushes() && (self.edits.is_some() || !self.held.is_empty())
+        !self.over && !self.pushes() && !self.body.calls.needs_all() && (self.edits.is_some() || !self.held.is_empty())
     }
 
     /// A claimed tail was held for as long as it may be: it counts as not looked into, and policy says whether it travels.
@@ -234,7 +246,7 @@ impl Flow {
         if self.over {
             return self.denied();
         }
-        if self.pushes() {
+        if self.pushes() || self.body.calls.needs_all() {
             return Step::Hold;
         }
         self.case.take(Vec::new(), Coverage::Partial { at: self.base, gap: Gap::Budget });
@@ -266,6 +278,9 @@ impl Flow {
         }
         if !self.over && !self.case.denied() {
             self.trailers(trailers);
+        }
+        if !self.over && !self.case.denied() && !self.pushes() {
+            self.body.calls.finish(&mut self.case, &self.body.media, &self.held);
         }
         let release = if self.over || self.case.denied() { None } else { self.rest() };
         self.name_refs();
@@ -358,6 +373,10 @@ impl Flow {
 
     /// From gathering to sliding: the engine gets what was gathered.
     fn slide(&mut self, whole_bytes: usize) -> Step {
+        if self.body.calls.needs_all() {
+            calls::too_long(&mut self.case);
+            return self.denied();
+        }
         let mut stream = Box::new(self.case.snapshot.engine.stream_within(Kind::body(self.body.media.clone()), whole_bytes));
         let progress = stream.push(&self.held);
         self.mode = Mode::Slide(stream);

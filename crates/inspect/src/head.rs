@@ -6,6 +6,7 @@ use bytes::Bytes;
 use engine::{Coverage, Kind, Location};
 use policy::{Action, Located, Reason, Redaction, Subject};
 
+use crate::calls::Calls;
 use crate::case::Case;
 use crate::flow::{Body, Flow, Opened};
 use crate::inspector::{Shared, Snapshot};
@@ -57,11 +58,18 @@ pub(crate) fn open(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) ->
         return Opened::Decided(case.outcome(), HeadEdits::default());
     }
     let edits = parts(&mut case, head, head_signed);
+    if case.denied() {
+        return Opened::Decided(case.outcome(), edits);
+    }
+    let mut calls = Calls::of(&mut case, head, &media);
+    if head.end {
+        calls.finish(&mut case, &media, &[]);
+    }
     if head.end || case.denied() {
         return Opened::Decided(case.outcome(), edits);
     }
     let repository = pushed.filter(|asked| asked.service == git::Service::Push).map(|asked| asked.repository);
-    let body = Body { media, content_length, grpc, repository };
+    let body = Body { media, content_length, grpc, repository, calls };
     match Flow::new(case, edits, body) {
         Ok(flow) => Opened::Body(Box::new(flow)),
         Err(outcome) => Opened::Decided(*outcome, HeadEdits::default()),

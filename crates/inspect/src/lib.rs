@@ -8,6 +8,7 @@
 
 mod audit;
 mod cache;
+mod calls;
 mod case;
 mod facts;
 mod flow;
@@ -24,7 +25,7 @@ mod problem;
 mod push;
 mod redact;
 
-pub use audit::{AuditFinding, AuditRecord, AuditWould};
+pub use audit::{AuditFetch, AuditFinding, AuditRecord, AuditWould};
 pub use cache::CacheStats;
 pub use facts::{Facts, Wire};
 pub use flow::{Flow, Opened, Release, Step};

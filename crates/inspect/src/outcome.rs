@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use engine::{Coverage, EngineId, Location};
-use policy::{Judged, Located, Verdict, Would};
+use policy::{FetchRefusal, Judged, Located, Verdict, Would};
 
 use crate::push::Refs;
 
@@ -37,6 +37,8 @@ pub struct Outcome {
     pub engine: EngineId,
     /// For a push, what became of its refs.
     pub(crate) refs: Option<Arc<Refs>>,
+    /// Where the request tells a provider to go, and must not.
+    pub fetch: Option<FetchRefusal>,
 }
 
 impl Outcome {

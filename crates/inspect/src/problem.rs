@@ -7,7 +7,7 @@ use std::sync::Arc;
 use policy::{Action, Reason};
 use serde::Serialize;
 
-use crate::audit::AuditFinding;
+use crate::audit::{AuditFetch, AuditFinding};
 use crate::push::Refs;
 use crate::{Facts, Outcome, Wire};
 pub use words::denials;
@@ -50,6 +50,9 @@ pub struct Problem {
     /// Seconds after which it can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
+    /// What a provider was told to fetch, and must not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider_fetch: Option<AuditFetch>,
     /// What was found.
     pub findings: Vec<ProblemFinding>,
     /// For a push, what became of its refs.
@@ -105,6 +108,7 @@ impl Problem {
             rule: outcome.rule.as_deref().map(str::to_owned),
             retry: outcome.retry_after.is_some(),
             retry_after: outcome.retry_after,
+            provider_fetch: AuditFetch::of(outcome),
             findings: told
                 .map(|(f, (located, _))| ProblemFinding {
                     detector: f.detector,
@@ -175,7 +179,10 @@ impl Problem {
 
     fn line(&self) -> String {
         let found: Vec<String> = self.findings.iter().map(|f| format!("{} in {}", f.detector, f.location)).collect();
-        let found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
+        let mut found = if found.is_empty() { String::new() } else { format!(" ({})", found.join(", ")) };
+        if let Some(fetch) = &self.provider_fetch {
+            found = format!("{found} ({}: {})", fetch.host, fetch.reason);
+        }
         format!("portcullis: {}{found}. {} [{}, request {}]", self.title, self.detail, self.reason, self.request_id)
     }
 
@@ -184,6 +191,9 @@ impl Problem {
         for f in &self.findings {
             let home = if f.home.is_empty() { String::new() } else { format!(", belongs to {}", f.home.join(", ")) };
             text.push_str(&format!("  {} in {} ({}){home}\n", f.detector, f.location, f.fingerprint));
+        }
+        if let Some(fetch) = &self.provider_fetch {
+            text.push_str(&format!("  it would go to {} ({})\n", fetch.host, fetch.reason));
         }
         text.push_str(&format!("{}\n[{}, request {}]\n{}\n", self.detail, self.reason, self.request_id, self.kind));
         text

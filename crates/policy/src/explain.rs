@@ -51,7 +51,13 @@ impl Policy {
                 lines.push(format!("rule {} matches{watched}: {}", rule.name, says(rule)));
             }
         }
-        self.misses(subject, details, &terms.matched, &mut lines);
+        for rule in terms.graphql.iter().filter_map(|(number, _)| self.rules.list.get(*number as usize)) {
+            lines.push(format!("rule {} decides on operations in the body: {}", rule.name, says(rule)));
+        }
+        if self.reads_fetches(subject) {
+            lines.push("what the body tells the provider to fetch is judged like requests of the sandbox (provider_fetch)".to_owned());
+        }
+        self.misses(subject, details, &[terms.matched.as_slice(), &terms.graphql].concat(), &mut lines);
         if let Some(would) = &ruling.would {
             lines.push(format!("rule {} would deny it: {}", would.rule, would.verdict.reason.as_str()));
         }
@@ -118,6 +124,7 @@ fn says(rule: &Rule) -> String {
     }
     all.extend(rule.detectors.iter().map(|(name, action)| format!("{name} {}", action.as_str())));
     all.extend(rule.redaction.map(|r| format!("redaction {r:?}").to_lowercase()));
+    all.extend((!rule.graphql.is_empty()).then(|| rule.graphql.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")));
     all.extend(rule.partial.map(|a| format!("partial coverage {}", a.as_str())));
     all.extend(rule.max_body.map(|n| format!("max_body {n} bytes")));
     all.extend(rule.budget.as_ref().map(|b| format!("a budget within {:?}", b.window)));

@@ -7,6 +7,7 @@
 mod address;
 mod destination;
 mod explain;
+mod fetch;
 mod git;
 mod hosts;
 mod identity;
@@ -25,6 +26,7 @@ mod verdict;
 pub use address::SPECIAL_RANGES;
 pub use destination::{Destination, Host, HostError};
 pub use explain::Explanation;
+pub use fetch::{Fetch, FetchRefusal, FetchRuling};
 pub use git::RefChange;
 pub use identity::is_sandbox_name;
 pub use judge::{Judged, Judgement, Located, Ruling, Subject, Would};

@@ -68,7 +68,8 @@ pub(crate) fn lints(policy: &Policy) -> Vec<String> {
 /// Whether `hosts.allow` or a rule allows anything that the pattern names.
 fn allowed(policy: &Policy, pattern: &str) -> bool {
     let near = |other: &str| below(other, pattern) || below(pattern, other);
-    let rule = |rule: &Rule| rule.action == Some(Action::Allow) && (rule.hosts.is_empty() || rule.hosts.iter().any(|h| near(h)));
+    let acts = |rule: &Rule| rule.action == Some(Action::Allow) && rule.graphql.is_empty();
+    let rule = |rule: &Rule| acts(rule) && (rule.hosts.is_empty() || rule.hosts.iter().any(|h| near(h)));
     !policy.allowlist || policy.allow.patterns().any(|p| near(&p)) || policy.rules.list.iter().any(rule)
 }
 
@@ -111,7 +112,9 @@ fn hides(first: &Rule, rule: &Rule) -> bool {
         && covers(&first.sandboxes, &rule.sandboxes)
         && covers(&first.methods, &rule.methods)
         && covers(&first.content_types, &rule.content_types);
-    conditions && (first.action == Some(Action::Deny) || says_all(first, rule))
+    // What the head says does not decide on operations, and the other way round; but what is denied at the head never gets there.
+    conditions
+        && ((first.graphql.is_empty() && first.action == Some(Action::Deny)) || (first.graphql == rule.graphql && says_all(first, rule)))
 }
 
 fn below(first: &str, pattern: &str) -> bool {

@@ -28,6 +28,7 @@ pub struct Policy {
     pub(crate) pins: Vec<crate::pins::Pin>,
     pub(crate) rules: Rules,
     pub(crate) git: crate::git::GitPolicy,
+    pub(crate) fetch: crate::fetch::FetchPolicy,
     pub(crate) senders: Senders,
     pub(crate) limits: PolicyLimits,
     pub(crate) lints: Vec<String>,

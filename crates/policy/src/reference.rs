@@ -117,7 +117,11 @@ mod tests {
 
     /// A rule must say something.
     fn said(key: &Key) -> &'static str {
-        if key.path == "rules[].action" { "" } else { "action: deny, " }
+        match key.path {
+            "rules[].action" => "",
+            "rules[].graphql" => "action: deny, paths: [/graphql], ",
+            _ => "action: deny, ",
+        }
     }
 
     #[test]

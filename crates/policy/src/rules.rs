@@ -1,6 +1,7 @@
 //! The rules of a policy: who and where, and what is different there.
 
 mod budget;
+mod graphql;
 mod groups;
 mod index;
 mod paths;
@@ -11,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Action;
+use crate::git::Glob;
 
 pub use budget::{Budget, Usage};
 pub(crate) use groups::Groups;
@@ -65,6 +67,8 @@ pub(crate) struct Rule {
     pub(crate) paths: Vec<Pattern>,
     pub(crate) content_types: Vec<String>,
     pub(crate) when: Option<When>,
+    /// Patterns of GraphQL operations: asked of the body, not of the head.
+    pub(crate) graphql: Vec<Glob>,
     pub(crate) action: Option<Action>,
     /// By confidence, from low to certain.
     pub(crate) findings: [Option<Action>; 4],

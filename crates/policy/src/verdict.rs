@@ -45,6 +45,8 @@ pub enum Reason {
     CredentialForeign,
     /// An account, organisation, repository, bucket or project that `only` does not list, or one that cannot be told.
     TenantForeign,
+    /// The upstream is told to fetch something from where the sandbox may not go.
+    ProviderFetchDenied,
     /// It is not known who sends, and the policy wants to know.
     IdentityRequired,
     /// The credentials for the gateway are nobody's.
@@ -109,6 +111,11 @@ impl Reason {
         (Reason::RedactionImpossible, "deny", "it would be replaced, but the place is signed, compressed, binary or a host name"),
         (Reason::CredentialForeign, "deny", "[`only`](tenants.md): a credential that is not registered, or none where one is needed"),
         (Reason::TenantForeign, "deny", "[`only`](tenants.md): a bucket, repository, … that is not registered, or that cannot be told"),
+        (
+            Reason::ProviderFetchDenied,
+            "deny",
+            "[`provider_fetch`](#what-providers-fetch): the request tells a provider to fetch something from where the sandbox may not go itself",
+        ),
         (Reason::PartialCoverage, "deny (or allow)", "something could not be looked into"),
         (
             Reason::IdentityRequired,
@@ -157,6 +164,7 @@ impl Reason {
             Reason::PartialCoverage => "partial_coverage",
             Reason::CredentialForeign => "credential_foreign",
             Reason::TenantForeign => "tenant_foreign",
+            Reason::ProviderFetchDenied => "provider_fetch_denied",
             Reason::IdentityRequired => "identity_required",
             Reason::IdentityUnknown => "identity_unknown",
             Reason::HostBlocked => "host_blocked",

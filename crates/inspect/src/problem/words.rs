@@ -140,6 +140,14 @@ const TABLE: &[(Reason, Words)] = &[
         ),
     ),
     (
+        Reason::ProviderFetchDenied,
+        say(
+            "The request tells the upstream to fetch something from where this sandbox may not go",
+            "Send the content itself instead of its URL, or use a host that is allowed; leave out tools that go to the web and servers that are not allowed.",
+            "The record's `provider_fetch` says where it would go, and why not. Allow the host, limit the tool to allowed domains, or see `provider_fetch` ([configuration.md](configuration.md#what-providers-fetch)).",
+        ),
+    ),
+    (
         Reason::HostBlocked,
         say(
             "The destination is on the block list",

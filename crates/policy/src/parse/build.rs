@@ -6,9 +6,10 @@ use engine::{Confidence, Place};
 use serde_saphyr::Spanned;
 
 use super::error::{Result, Wrong, wrong};
-use super::file::{Blocklist, File, Findings, Home, Hosts, Identity, Limits, Mode, Permission};
+use super::file::{Blocklist, File, Findings, Home, Hosts, Identity, Limits, Mode, Permission, ProviderFetch};
 use super::{Preset, read, rule};
 use crate::address::Range;
+use crate::fetch::FetchPolicy;
 use crate::hosts::HostMap;
 use crate::identity::{Senders, is_sandbox_name};
 use crate::policy::{Actions, ExtraHome};
@@ -68,6 +69,7 @@ impl File {
         rule::lay_over(self.rules, preset, &mut policy.rules)?;
         super::only::lay_over(self.only, policy)?;
         super::git::lay_over(self.git, policy)?;
+        provider_fetch(self.provider_fetch, &mut policy.fetch)?;
         policy.limits = limits(self.limits, policy.limits)?;
         Ok(())
     }
@@ -104,12 +106,22 @@ fn nothing() -> Result<Policy> {
         pins: Vec::new(),
         rules: Rules::default(),
         git: crate::git::GitPolicy { push: Vec::new(), memory_bytes: 64 << 20 },
+        fetch: FetchPolicy::default(),
         senders: Senders::default(),
         limits: PolicyLimits::default(),
         lints: Vec::new(),
     };
     shipped_blocklist(&mut policy)?;
     Ok(policy)
+}
+
+fn provider_fetch(given: ProviderFetch, fetch: &mut FetchPolicy) -> Result<()> {
+    for host in given.hosts {
+        fetch.hosts.insert(&host.value, ()).map_err(|m| wrong(&host, m))?;
+    }
+    fetch.urls = given.urls.unwrap_or(fetch.urls);
+    fetch.tools = given.tools.unwrap_or(fetch.tools);
+    Ok(())
 }
 
 fn findings(given: &Findings, old: Actions) -> Actions {

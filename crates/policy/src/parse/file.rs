@@ -8,6 +8,7 @@ use serde::de::{self, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::Action;
+use crate::fetch::Fetching;
 use crate::pins::Anonymous;
 use crate::reference::Key;
 use crate::rules::Redaction;
@@ -46,6 +47,7 @@ part! {
         groups: BTreeMap<String, Texts>, "`NAME: [sandboxes]`", "none", "names for sandboxes; a star stands for any text (`ci-*`)", "{ci: [\"ci-*\", nightly]}";
         rules: Vec<Spanned<Rule>>, "rules", "none", "below", "[{name: no-uploads, methods: [PUT], action: deny}]";
         only: Vec<Spanned<Only>>, "entries", "none", "services limited to our own credentials and [tenants](tenants.md)", "[{service: github, owners: [acme]}]";
+        provider_fetch: ProviderFetch, "", "", "what APIs are told to fetch", "{tools: deny}";
         git: Git, "", "", "pushes over HTTPS, in [git.md](git.md)", "{memory: 64MiB}";
         limits: Limits, "", "", "what a scanner takes on", "{buffer: 1MiB}";
     }
@@ -114,6 +116,14 @@ part! {
 }
 
 part! {
+    ProviderFetch (PROVIDER_FETCH at "provider_fetch.") {
+        hosts: Texts, "host patterns", "APIs of language models", "added: [APIs that fetch](#what-providers-fetch) what requests tell them to", "[llm.corp.example]";
+        urls: Option<Fetching>, "`hosts`, `allow`, `deny`", "`hosts`", "URLs and MCP servers in such requests; `hosts`: what the sandbox may reach itself", "deny";
+        tools: Option<Fetching>, "`hosts`, `allow`, `deny`", "`hosts`", "tools that go to the web on their own, and the domains that they are limited to; `hosts`: unlimited ones only where `hosts.mode` is `open`", "deny";
+    }
+}
+
+part! {
     Limits (LIMITS at "limits.") {
         buffer: Option<Spanned<String>>, "64KiB–16MiB", "`1MiB`", "up to this a body is held until the verdict", "256KiB";
         memory: Option<Spanned<String>>, "16MiB–1TiB", "`512MiB`", "all holds of a scanner together; as it fills, streams hold less, then none is taken any more", "1GiB";
@@ -157,6 +167,7 @@ part! {
         paths: Texts, "path patterns", "all", "**what**: `*` is one segment or a part of one, `**` any number of them, once", "[\"/upload/**\"]";
         content_types: Texts, "`type/subtype`, `text/*`", "all", "**what**: without parameters; a request that says none fits none", "[application/zip, \"image/*\"]";
         when: Option<Spanned<String>>, "CEL", "always", "**what**: an expression that must hold", "\"content_length > 1000 && !('x-ticket' in headers)\"";
+        graphql: Texts, "`mutation.NAME`, `query.*`", "–", "**what**: GraphQL operations in the body, by kind and first field; needs `paths` and `action`. For each operation the first rule that names it decides; a request that cannot be read is denied where a rule denies anything", "[mutation.mergePullRequest, \"mutation.delete*\"]";
         action: Option<Permission>, "`allow`, `deny`", "says nothing", "whether the request is admitted; `allow` also stands in for `hosts.allow`", "deny";
         findings: Findings, "as `findings`", "says nothing", "a finding that is not at home, by confidence", "{certain: redact, high: redact}";
         detectors: BTreeMap<String, Spanned<Action>>, "`DETECTOR: action`", "says nothing", "the same by detector; counts before `findings` of this rule. Names as in `home.extra[].detectors`", "{\"github-*\": allow, jwt: redact}";
@@ -179,7 +190,8 @@ part! {
 }
 
 /// All rows, part by part.
-pub(crate) const PARTS: [&[Key]; 12] = [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, ONLY, GIT, PUSH, LIMITS, RULE, BUDGET];
+pub(crate) const PARTS: [&[Key]; 13] =
+    [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, ONLY, PROVIDER_FETCH, GIT, PUSH, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]

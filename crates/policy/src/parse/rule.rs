@@ -11,6 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::build::{detector, method, size, time as duration};
 use super::error::{Result, meant, wrong};
 use super::file::{Budget as FileBudget, Rule as FileRule, RuleMode};
+use crate::git::Glob;
 use crate::rules::{Budget, Pattern, Rule, Rules, Watch, When};
 use crate::{Action, hosts};
 
@@ -64,6 +65,7 @@ fn build(one: Spanned<FileRule>, preset: Option<&'static str>, rules: &Rules) ->
         methods: given.methods.into_iter().map(method).collect::<Result<_>>()?,
         paths: given.paths.iter().map(path).collect::<Result<_>>()?,
         content_types: given.content_types.iter().map(content_type).collect::<Result<_>>()?,
+        graphql: given.graphql.iter().map(operation).collect::<Result<_>>()?,
         when: given.when.map(|text| When::compile(&text.value).map_err(|m| wrong(&text, m))).transpose()?,
         action: given.action.map(Action::from),
         findings: [given.findings.low, given.findings.medium, given.findings.high, given.findings.certain],
@@ -86,7 +88,30 @@ fn build(one: Spanned<FileRule>, preset: Option<&'static str>, rules: &Rules) ->
         let keys = "action, findings, detectors, redaction, partial_coverage, max_body or budget";
         return Err(wrong(&at, format!("rule {:?} changes nothing; expected {keys}", rule.name)));
     }
+    if !rule.graphql.is_empty() {
+        let others = rule.findings.iter().any(Option::is_some)
+            || !rule.detectors.is_empty()
+            || rule.redaction.is_some()
+            || rule.partial.is_some()
+            || rule.max_body.is_some()
+            || rule.budget.is_some();
+        if rule.paths.is_empty() || others {
+            let expected = "expected paths (where the endpoint is) and action alone";
+            return Err(wrong(&at, format!("rule {:?} is about GraphQL operations; {expected}", rule.name)));
+        }
+    }
     Ok(rule)
+}
+
+/// `mutation.mergePullRequest`, with stars.
+fn operation(text: &Spanned<String>) -> Result<Glob> {
+    let known = ["query", "mutation", "subscription", "*"];
+    let name = |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_*".contains(&b));
+    let fine = text.value.split_once('.').is_some_and(|(kind, field)| known.contains(&kind) && name(field));
+    let glob = Glob::parse(&text.value).ok().filter(|_| fine);
+    glob.ok_or_else(|| {
+        wrong(text, format!("{:?} is no operation; expected mutation.mergePullRequest, mutation.delete*, query.*", text.value))
+    })
 }
 
 fn name(given: Option<Spanned<String>>, at: &Spanned<()>) -> Result<String> {

@@ -72,6 +72,8 @@ pub struct Terms {
     pub(crate) matched: Vec<(u32, bool)>,
     /// Those of them of which it cannot be told whether they do, and why.
     pub(crate) failed: Vec<(u32, Reason)>,
+    /// Those about GraphQL operations, which the body tells; the same pairs as `matched`.
+    pub(crate) graphql: Vec<(u32, bool)>,
 }
 
 /// How a rule fits a request.
@@ -127,7 +129,16 @@ impl Rules {
             if matches!(fit, Fit::Not(_)) {
                 continue;
             }
-            match rule.when.as_ref().map(|when| when.holds(&request)) {
+            let holds = rule.when.as_ref().map(|when| when.holds(&request));
+            if !rule.graphql.is_empty() {
+                // What cannot be told counts against a request.
+                let denies = rule.action == Some(Action::Deny);
+                if holds != Some(Some(false)) && (denies || (fit == Fit::Yes && holds != Some(None))) {
+                    terms.graphql.push((number, rule.watch.at(subject.at)));
+                }
+                continue;
+            }
+            match holds {
                 Some(Some(false)) => continue,
                 Some(None) => terms.failed.push((number, Reason::RuleError)),
                 None | Some(Some(true)) if fit == Fit::Torn => terms.failed.push((number, Reason::Ambiguous)),
