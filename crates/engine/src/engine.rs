@@ -44,6 +44,11 @@ impl Default for Limits {
     }
 }
 
+/// Whether 16 bytes or more look made by chance, whatever they are for: an identifier, a digest, a secret, data in disguise.
+pub fn is_opaque(text: &[u8]) -> bool {
+    crate::matcher::is_opaque(text)
+}
+
 /// Identifies rules, limits and engine version: part of every cache key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EngineId(pub [u8; 16]);
@@ -142,9 +147,10 @@ impl Engine {
             let mut stream = self.stream(kind.clone());
             let progress = stream.push(bytes);
             let last = stream.finish();
-            let mut findings = progress.findings;
+            let (mut findings, mut parts) = (progress.findings, progress.parts);
             findings.extend(last.findings);
-            return Report { findings, coverage: last.coverage };
+            parts.extend(last.parts);
+            return Report { findings, coverage: last.coverage, parts };
         }
         let scanner = self.scanner();
         let mut budget = scanner.budget(bytes.len() as u64);

@@ -29,6 +29,7 @@ use rules::{Boundary, Confidence, Detector, Form as Way};
 use spread::Spread;
 use sweep::Sweep;
 
+pub use join::says_too_much;
 pub(crate) use join::{Piece, Placed};
 pub use value::Refusal;
 
@@ -184,8 +185,8 @@ impl Known {
     }
 
     /// How long a value is whose pieces count, in bytes.
-    fn len_of(&self, value: u32) -> usize {
-        self.entries.get(value as usize).map_or(usize::MAX, |e| e.len as usize)
+    pub(crate) fn len_of(&self, value: u32) -> u32 {
+        self.entries.get(value as usize).map_or(u32::MAX, |e| e.len)
     }
 
     /// All values in a view. Work is deducted; when it runs out the gap is noted and the rest is not looked at.

@@ -16,12 +16,12 @@ mod seen;
 mod stream;
 
 pub use decoding::Decoding;
-pub use engine::{CompileError, Engine, EngineId, Limits};
+pub use engine::{CompileError, Engine, EngineId, Limits, is_opaque};
 pub use kind::{Kind, Location, Media};
 pub use known::{Known, KnownKey};
 pub use matcher::AnchorCost;
 #[cfg(fuzzing)]
 pub use matcher::Oracle;
-pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Report};
+pub use report::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, LayerId, Part, Report};
 pub use rules::{Confidence, Detector, Home, Place, RuleSet};
 pub use stream::{Progress, Stream};

@@ -20,6 +20,7 @@ use opening::Set;
 use prefilter::{Prefilter, Word};
 use rule::{Hit, Rule};
 
+pub(crate) use assigned::is_opaque;
 pub(crate) use checks::{entropy, holds};
 #[cfg(fuzzing)]
 pub use rule::oracle::Oracle;

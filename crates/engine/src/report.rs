@@ -113,4 +113,17 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Whether all was looked into.
     pub coverage: Coverage,
+    /// Parts of known secrets that say too little to be findings.
+    pub parts: Vec<Part>,
+}
+
+/// A part of a known secret that says too little by itself. With others it may say too much: [`crate::known::says_too_much`].
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The finding that it would be.
+    pub finding: Finding,
+    /// Which bytes of the secret.
+    pub part: Range<u32>,
+    /// How many bytes the secret has.
+    pub of: u32,
 }

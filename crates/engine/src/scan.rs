@@ -141,9 +141,9 @@ impl Scanner<'_> {
         let view =
             View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, open, quiet: false };
         self.view(&view, None, budget, &mut found);
-        self.join(&mut found);
+        let parts = self.join(&mut found);
         known::inherit(&mut found.findings);
-        Report { findings: settle(found.findings), coverage: found.coverage }
+        Report { findings: settle(found.findings), coverage: found.coverage, parts }
     }
 
     fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {

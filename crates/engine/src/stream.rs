@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use crate::engine::Engine;
 use crate::layers::Budget;
 use crate::scan::{Scanner, Window};
-use crate::{Coverage, Finding, Gap, Kind, Report};
+use crate::{Coverage, Finding, Gap, Kind, Part, Report};
 use decoded::{Decoded, Spent};
 
 /// What is known after a chunk.
@@ -26,7 +26,12 @@ pub struct Progress {
     pub findings: Vec<Finding>,
     /// What could not be looked into so far.
     pub coverage: Coverage,
+    /// Parts of known secrets since the last call; one may be told more than once.
+    pub parts: Vec<Part>,
 }
+
+/// Parts that are kept between two calls.
+const MAX_PARTS: usize = 4096;
 
 /// A scan under way. What it reports depends on the bytes alone, never on how they were cut into chunks.
 pub struct Stream {
@@ -43,6 +48,7 @@ pub struct Stream {
     /// Findings that were reported and are not yet behind `clean_to`: no boundary may cut one.
     open: Vec<std::ops::Range<u64>>,
     coverage: Coverage,
+    parts: Vec<Part>,
     budget: Budget,
     whole: u64,
     /// What compressed content decodes to, beyond `whole_bytes`.
@@ -79,6 +85,7 @@ impl Stream {
             clean_to: 0,
             open: Vec::new(),
             coverage: Coverage::Complete,
+            parts: Vec::new(),
             budget,
             whole: whole_bytes as u64,
             decoded: Vec::new(),
@@ -108,6 +115,7 @@ impl Stream {
             for decoded in &mut self.decoded {
                 let from = usize::try_from(decoded.taken().saturating_sub(self.base)).unwrap_or(usize::MAX);
                 findings.extend(decoded.push(self.held.get(from..to).unwrap_or_default(), end, &self.engine));
+                self.parts.extend(decoded.parts(end));
                 self.coverage = self.coverage.and(decoded.coverage());
                 clean = clean.min(decoded.clean_to()).max(self.clean_to);
             }
@@ -116,7 +124,7 @@ impl Stream {
             self.held.drain(..keep.min(self.held.len()));
             self.base += keep as u64;
         }
-        Progress { clean_to: self.clean_to, findings, coverage: self.coverage }
+        Progress { clean_to: self.clean_to, findings, coverage: self.coverage, parts: std::mem::take(&mut self.parts) }
     }
 
     /// The sender pauses: scans what is there and tells what no live candidate claims. Costs a scan of the held bytes.
@@ -124,7 +132,7 @@ impl Stream {
         let end = self.base + self.held.len() as u64;
         if self.decoded.iter().any(Decoded::active) || !self.kind.media.content_encoding.is_empty() || end <= self.judged {
             // Nothing can be said of half a compressed body.
-            return Progress { clean_to: self.clean_to, findings: Vec::new(), coverage: self.coverage };
+            return Progress { clean_to: self.clean_to, coverage: self.coverage, ..Progress::default() };
         }
         let claim = self.base + tail::claimed(&self.held, self.engine.limits().overlap_bytes) as u64;
         let report = self.look(end, false);
@@ -135,7 +143,7 @@ impl Stream {
         self.coverage = self.coverage.and(report.coverage);
         self.clean_to = self.hold_back(open.min(claim).max(self.clean_to), &findings);
         self.judged = self.judged.max(claim.min(self.clean_to));
-        Progress { clean_to: self.clean_to, findings, coverage: self.coverage }
+        Progress { clean_to: self.clean_to, findings, coverage: self.coverage, parts: std::mem::take(&mut self.parts) }
     }
 
     /// No more bytes: the findings not yet reported, and the coverage of the whole.
@@ -145,10 +153,11 @@ impl Stream {
         for decoded in &mut self.decoded {
             let from = usize::try_from(decoded.taken().saturating_sub(self.base)).unwrap_or(usize::MAX);
             findings.extend(decoded.finish(self.held.get(from..).unwrap_or_default(), end, &self.engine));
+            self.parts.extend(decoded.parts(end));
             self.coverage = self.coverage.and(decoded.coverage());
         }
         findings.sort_by_key(|f| (f.span.start, f.span.end));
-        Report { findings, coverage: self.coverage }
+        Report { findings, coverage: self.coverage, parts: self.parts }
     }
 
     /// The end of the next window that is complete, if any.
@@ -184,6 +193,11 @@ impl Stream {
         for finding in &mut report.findings {
             finding.span = finding.span.start + *base..finding.span.end + *base;
         }
+        for part in &mut report.parts {
+            part.finding.span = part.finding.span.start + *base..part.finding.span.end + *base;
+        }
+        let room = MAX_PARTS.saturating_sub(self.parts.len());
+        self.parts.extend(std::mem::take(&mut report.parts).into_iter().take(room));
         if let Coverage::Partial { at, gap } = report.coverage {
             report.coverage = Coverage::Partial { at: at + *base, gap };
         }

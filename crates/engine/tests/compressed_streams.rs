@@ -87,7 +87,7 @@ fn in_chunks(engine: &Engine, bytes: &[u8], size: usize) -> Report {
     }
     let last = stream.finish();
     findings.extend(last.findings);
-    Report { findings, coverage: last.coverage }
+    Report { findings, coverage: last.coverage, parts: last.parts }
 }
 
 #[test]

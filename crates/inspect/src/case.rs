@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use engine::{Coverage, Finding, Fingerprint, Kind, Location, Report};
+use engine::{Coverage, Finding, Fingerprint, Kind, Location, Part, Report};
 use policy::{
     Action, Carried, Details, Fetch, FetchRefusal, Judged, Located, PolicyLimits, Reason, Redaction, Settings, Subject, Terms, Verdict,
     Would,
 };
 
 use crate::inspector::{Shared, Snapshot};
-use crate::ledger::{Account, Over};
+use crate::ledger::{Account, Asked, Over};
 use crate::push::Refs;
 use crate::{Head, Outcome};
 
@@ -18,6 +18,9 @@ use crate::{Head, Outcome};
 const MAX_FINDINGS: usize = 1024;
 /// Shorter head locations are scanned faster than they are hashed and looked up.
 const MIN_CACHED_BYTES: usize = 64;
+
+/// When to try again while counts cannot be shared, in milliseconds.
+const ALONE_RETRY: u64 = 5000;
 
 /// One request with its snapshot, what was found so far, and the verdict so far.
 pub(crate) struct Case {
@@ -94,13 +97,36 @@ impl Case {
     /// Scans a whole location, through the cache where that pays.
     pub(crate) fn scan(&mut self, kind: &Kind, bytes: &[u8]) -> Arc<Report> {
         let engine = &self.snapshot.engine;
-        if bytes.len() < MIN_CACHED_BYTES && kind.location != Location::Body {
-            return Arc::new(engine.scan(kind, bytes));
+        let report = if bytes.len() < MIN_CACHED_BYTES && kind.location != Location::Body {
+            Arc::new(engine.scan(kind, bytes))
+        } else {
+            let (report, hit) = self.shared.reports.report(engine.id(), kind, bytes, || engine.scan(kind, bytes));
+            self.cacheable = self.cacheable.saturating_add(1);
+            self.hits = self.hits.saturating_add(u32::from(hit));
+            report
+        };
+        let more = self.assembled(&report.parts);
+        if more.is_empty() {
+            return report;
         }
-        let (report, hit) = self.shared.reports.report(engine.id(), kind, bytes, || engine.scan(kind, bytes));
-        self.cacheable = self.cacheable.saturating_add(1);
-        self.hits = self.hits.saturating_add(u32::from(hit));
-        report
+        let findings = report.findings.iter().cloned().chain(more).collect();
+        Arc::new(Report { findings, coverage: report.coverage, parts: Vec::new() })
+    }
+
+    /// Takes in parts of known secrets: those that say too much together with what the sandbox has sent before are findings.
+    pub(crate) fn assembled(&mut self, parts: &[Part]) -> Vec<Finding> {
+        let window = u64::try_from(self.snapshot.policy.history().pieces.as_millis()).unwrap_or(u64::MAX);
+        if window == 0 {
+            return Vec::new();
+        }
+        let (ledger, subject) = (&self.shared.ledger, &self.subject);
+        let too_much = |part: &&Part| ledger.sent(&subject.sandbox, part, subject.at, window);
+        let found = parts.iter().filter(too_much).map(|part| {
+            let mut finding = part.finding.clone();
+            finding.trail.push("earlier-requests");
+            finding
+        });
+        found.collect()
     }
 
     /// Takes in what was found and what was not looked into; says what policy makes of each finding, in order.
@@ -211,21 +237,28 @@ impl Case {
         if enforced.is_none() && watched.is_none() {
             return;
         }
+        if let Some((rule, _)) = enforced.filter(|_| shared.ledger.is_alone() && self.snapshot.policy.history().deny_on_loss) {
+            let rule = Arc::clone(rule);
+            return self.deny_by(Reason::StateUnavailable, rule, Some(ALONE_RETRY));
+        }
+        let limited = [enforced, watched].into_iter().flatten().any(|(_, budget)| budget.opaque.is_some());
         let account =
             |(rule, budget): &(Arc<str>, Arc<policy::Budget>)| (Arc::clone(rule), shared.ledger.account(rule, &subject.sandbox, budget));
         let (enforced, watched) = (enforced.map(account), watched.map(account));
         let bytes = head.headers.iter().map(|h| h.name.len() + h.value.len()).sum::<usize>() + head.path.len();
-        let (bytes, at, host) = (bytes as u64, subject.at, subject.destination.host.to_string());
-        let body = subject.content_length.unwrap_or(0);
+        let (at, host) = (subject.at, subject.destination.host.to_string());
+        let opaque = if limited { opaque(&host, &head.path) } else { 0 };
+        let asked = Asked { host: &host, bytes: bytes as u64, opaque };
+        let whole = asked.bytes.saturating_add(subject.content_length.unwrap_or(0));
         if let Some((rule, account)) = watched {
-            match account.affords(at, bytes.saturating_add(body)).and_then(|()| account.admit(at, &host, bytes)) {
+            match account.affords(at, &host, whole).and_then(|()| account.admit(at, asked)) {
                 Ok(()) => self.watched_account = Some((rule, account)),
                 Err(over) => self.would(Some(Would { verdict: Verdict::deny(over.reason), rule })),
             }
         }
         if let Some((rule, account)) = enforced {
             // A body whose length is known is refused before it comes.
-            match account.affords(at, bytes.saturating_add(body)).and_then(|()| account.admit(at, &host, bytes)) {
+            match account.affords(at, &host, whole).and_then(|()| account.admit(at, asked)) {
                 Ok(()) => self.account = Some(account),
                 Err(Over { reason, retry }) => self.deny_by(reason, rule, retry),
             }
@@ -247,13 +280,16 @@ impl Case {
     pub(crate) fn count(&mut self, bytes: usize) {
         self.body_bytes = self.body_bytes.saturating_add(bytes as u64);
         self.body_fits(self.body_bytes);
-        let at = self.subject.at;
+        if self.account.is_none() && self.watched_account.is_none() {
+            return;
+        }
+        let (at, host) = (self.subject.at, self.subject.destination.host.to_string());
         if let Some((rule, over)) =
-            self.watched_account.as_ref().and_then(|(rule, a)| Some((Arc::clone(rule), a.spend(at, bytes as u64).err()?)))
+            self.watched_account.as_ref().and_then(|(rule, a)| Some((Arc::clone(rule), a.spend(at, &host, bytes as u64).err()?)))
         {
             self.would(Some(Would { verdict: Verdict::deny(over.reason), rule }));
         }
-        if let (false, Some(Err(over))) = (self.denied(), self.account.as_ref().map(|a| a.spend(at, bytes as u64))) {
+        if let (false, Some(Err(over))) = (self.denied(), self.account.as_ref().map(|a| a.spend(at, &host, bytes as u64))) {
             let rule = self.settings.budget.as_ref().map(|(rule, _)| Arc::clone(rule)).unwrap_or_default();
             self.deny_by(over.reason, rule, over.retry);
         }
@@ -352,4 +388,10 @@ impl Case {
             fetch: self.fetch.clone(),
         }
     }
+}
+
+/// Bytes of host labels, path segments and values of the query that look made by chance.
+fn opaque(host: &str, path: &[u8]) -> u64 {
+    let parts = host.as_bytes().split(|b| *b == b'.').chain(path.split(|b| matches!(b, b'/' | b'?' | b'&' | b'=' | b';')));
+    parts.filter(|part| engine::is_opaque(part)).map(|part| part.len() as u64).sum()
 }

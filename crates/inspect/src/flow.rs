@@ -325,7 +325,8 @@ impl Flow {
                 None
             }
             Mode::Slide(stream) => {
-                let report = stream.finish();
+                let mut report = stream.finish();
+                report.findings.extend(self.case.assembled(&report.parts));
                 self.found(report.findings, report.coverage);
                 if self.case.denied() { None } else { self.rewritten(self.held.len()) }
             }
@@ -383,7 +384,8 @@ impl Flow {
         self.advance(progress)
     }
 
-    fn advance(&mut self, progress: engine::Progress) -> Step {
+    fn advance(&mut self, mut progress: engine::Progress) -> Step {
+        progress.findings.extend(self.case.assembled(&progress.parts));
         self.found(progress.findings, progress.coverage);
         if self.case.denied() {
             return self.denied();

@@ -77,6 +77,11 @@ impl Inspector {
         self.shared.ledger.evictions()
     }
 
+    /// Its counts (of budgets, and of parts of known secrets), to be shared with other inspectors from now on.
+    pub fn share(&self) -> crate::Shared {
+        crate::Shared::new(Arc::clone(&self.shared))
+    }
+
     /// Judges who asks for a tunnel (`CONNECT`), and nothing else: what it carries comes to [`Inspector::open`], request by request.
     pub fn tunnel(&self, head: &Head) -> Outcome {
         head::tunnel(Arc::clone(&self.shared), self.snapshot(), head)

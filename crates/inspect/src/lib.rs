@@ -32,6 +32,7 @@ pub use flow::{Flow, Opened, Release, Step};
 pub use git::Service as GitService;
 pub use identity::Identity;
 pub use inspector::{Inspector, Snapshot};
+pub use ledger::{Book, Change, Shared, Way};
 pub use memory::Memory;
 pub use message::{Head, HeadEdits, Header};
 pub use outcome::Outcome;

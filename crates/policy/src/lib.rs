@@ -33,7 +33,7 @@ pub use judge::{Judged, Judgement, Located, Ruling, Subject, Would};
 pub use limits::PolicyLimits;
 pub use parse::{PolicyError, Preset};
 pub use pins::{Carried, CredentialPrint, TooWeak};
-pub use policy::Policy;
+pub use policy::{History, Policy};
 pub use reference::reference;
 pub use rules::{Budget, Details, Redaction, Settings, Terms, Usage};
 pub use verdict::{Action, Reason, Verdict};

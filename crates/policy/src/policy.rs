@@ -1,5 +1,7 @@
 //! A checked policy.
 
+use std::time::Duration;
+
 use engine::{Confidence, Detector, Place, known};
 
 use crate::address::Range;
@@ -29,9 +31,19 @@ pub struct Policy {
     pub(crate) rules: Rules,
     pub(crate) git: crate::git::GitPolicy,
     pub(crate) fetch: crate::fetch::FetchPolicy,
+    pub(crate) history: History,
     pub(crate) senders: Senders,
     pub(crate) limits: PolicyLimits,
     pub(crate) lints: Vec<String>,
+}
+
+/// What counts beyond one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct History {
+    /// Parts of one known secret that are sent within so long count together; zero: each request by itself.
+    pub pieces: Duration,
+    /// Whether requests under a budget are denied while counts cannot be shared that should be.
+    pub deny_on_loss: bool,
 }
 
 /// One action per confidence.
@@ -76,6 +88,11 @@ impl Policy {
     /// The limits.
     pub fn limits(&self) -> PolicyLimits {
         self.limits
+    }
+
+    /// What counts beyond one request.
+    pub fn history(&self) -> History {
+        self.history
     }
 
     /// What cannot have been meant: rules that never match, contradictions that have a winner.

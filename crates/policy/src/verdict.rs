@@ -95,6 +95,8 @@ pub enum Reason {
     BodyTooLarge,
     /// A limit of the policy (size, time, memory) was reached.
     LimitExceeded,
+    /// What other scanners have counted is not known, and the policy wants it known.
+    StateUnavailable,
     /// The scanner could not do its work.
     Internal,
 }
@@ -144,10 +146,15 @@ impl Reason {
         (Reason::RuleDenied, "deny", "a rule with `action: deny`"),
         (Reason::RuleError, "deny", "the `when` of a rule could not be evaluated (a header that is not there, say)"),
         (Reason::RateLimited, "deny, 429", "`budget.requests`; `Retry-After` says when one fits again"),
-        (Reason::VolumeExceeded, "deny, 429", "`budget.bytes`; `Retry-After` too"),
+        (Reason::VolumeExceeded, "deny, 429", "`budget.bytes`, `new_host_bytes` or `opaque`; `Retry-After` too"),
         (Reason::TooManyHosts, "deny, 429", "`budget.new_hosts`; `Retry-After` too"),
         (Reason::BodyTooLarge, "deny, 413", "`max_body`"),
         (Reason::LimitExceeded, "deny", "time or memory"),
+        (
+            Reason::StateUnavailable,
+            "deny, 503",
+            "`history.on_loss: deny`, and counts cannot be shared; `Retry-After` says when to try again",
+        ),
         (Reason::Internal, "deny, 503", "the scanner could not do its work"),
     ];
 
@@ -188,6 +195,7 @@ impl Reason {
             Reason::TooManyHosts => "too_many_hosts",
             Reason::BodyTooLarge => "body_too_large",
             Reason::LimitExceeded => "limit_exceeded",
+            Reason::StateUnavailable => "state_unavailable",
             Reason::Internal => "internal",
         }
     }

@@ -32,26 +32,33 @@ pub(crate) struct Placed {
 }
 
 impl Known {
-    /// The pieces that say too much together: two or more that make up half of the value, or one that is three quarters of it.
-    pub(crate) fn join(&self, placed: Vec<Placed>) -> Vec<Placed> {
+    /// Divides pieces into those that say too much together and the rest.
+    pub(crate) fn join(&self, placed: Vec<Placed>) -> (Vec<Placed>, Vec<Placed>) {
         let mut by_value: BTreeMap<u32, Vec<Placed>> = BTreeMap::new();
         for piece in placed {
             by_value.entry(piece.value).or_default().push(piece);
         }
-        by_value.into_iter().filter(|(value, pieces)| self.too_much(*value, pieces)).flat_map(|(_, pieces)| pieces).collect()
-    }
-
-    fn too_much(&self, value: u32, pieces: &[Placed]) -> bool {
-        let mut parts: Vec<&Range<u32>> = pieces.iter().map(|p| &p.part).collect();
-        parts.sort_by_key(|p| (p.start, p.end));
-        let (mut covered, mut end, mut runs) = (0, 0, 0);
-        for part in &parts {
-            runs += u32::from(part.start >= end);
-            covered += part.end.saturating_sub(part.start.max(end)) as usize;
-            end = end.max(part.end);
+        let (mut joined, mut rest) = (Vec::new(), Vec::new());
+        for (value, pieces) in by_value {
+            let parts: Vec<Range<u32>> = pieces.iter().map(|p| p.part.clone()).collect();
+            let side = if says_too_much(&parts, self.len_of(value)) { &mut joined } else { &mut rest };
+            side.extend(pieces);
         }
-        let len = self.len_of(value);
-        let longest = parts.iter().map(|p| p.len()).max().unwrap_or(0);
-        longest * 4 >= len * 3 || (pieces.len() >= 2 && (runs >= 2 || covered > longest) && covered * 2 >= len)
+        (joined, rest)
     }
+}
+
+/// Whether parts of a value of `len` bytes say too much of it: two or more that make up half, or one that is three quarters.
+pub fn says_too_much(parts: &[Range<u32>], len: u32) -> bool {
+    let mut parts: Vec<&Range<u32>> = parts.iter().collect();
+    parts.sort_by_key(|p| (p.start, p.end));
+    let (mut covered, mut end, mut runs) = (0, 0, 0);
+    for part in &parts {
+        runs += u32::from(part.start >= end);
+        covered += u64::from(part.end.saturating_sub(part.start.max(end)));
+        end = end.max(part.end);
+    }
+    let len = u64::from(len);
+    let longest = parts.iter().map(|p| p.len() as u64).max().unwrap_or(0);
+    longest * 4 >= len * 3 || (parts.len() >= 2 && (runs >= 2 || covered > longest) && covered * 2 >= len)
 }

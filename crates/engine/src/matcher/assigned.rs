@@ -16,6 +16,7 @@ use rules::Form;
 use super::opening::{self, Set};
 use crate::Location;
 use crate::layers::View;
+pub(crate) use value::is_opaque;
 
 /// The longest name.
 const MAX_NAME: usize = 64;

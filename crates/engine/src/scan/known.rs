@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Found, Path, Scanner, in_one_piece};
 use crate::known::{Placed, name_of};
 use crate::layers::{Budget, Map, View};
-use crate::{Confidence, Detector, Finding, Gap};
+use crate::{Confidence, Detector, Finding, Gap, Part};
 
 /// Parts of known secrets that are remembered.
 const MAX_PIECES: usize = 4096;
@@ -49,14 +49,25 @@ impl Scanner<'_> {
         !seen.is_empty()
     }
 
-    /// Known secrets whose pieces came together.
-    pub(super) fn join(&self, found: &mut Found) {
-        let Some(known) = self.known.filter(|_| !found.pieces.is_empty()) else { return };
-        for Placed { value, span, mut trail, field, .. } in known.join(std::mem::take(&mut found.pieces)) {
-            let (Some(detector), Some(fingerprint)) = (known.detector(value), known.fingerprint(value)) else { continue };
+    /// Known secrets whose pieces came together; gives the pieces that stay alone.
+    pub(super) fn join(&self, found: &mut Found) -> Vec<Part> {
+        let Some(known) = self.known.filter(|_| !found.pieces.is_empty()) else { return Vec::new() };
+        let (joined, rest) = known.join(std::mem::take(&mut found.pieces));
+        let finding = |Placed { value, span, mut trail, field, .. }: Placed| {
             trail.push("pieces");
-            found.add(Finding { confidence: Confidence::High, detector, span, trail, field, fingerprint });
+            let (detector, fingerprint) = (known.detector(value)?, known.fingerprint(value)?);
+            Some(Finding { confidence: Confidence::High, detector, span, trail, field, fingerprint })
+        };
+        for finding in joined.into_iter().filter_map(finding) {
+            found.add(finding);
         }
+        let part = |placed: Placed| {
+            let (part, of) = (placed.part.clone(), known.len_of(placed.value));
+            Some(Part { finding: finding(placed)?, part, of })
+        };
+        // Of what was found as a whole, parts say nothing new.
+        let whole = |part: &Part| found.findings.values().any(|f| f.fingerprint == part.finding.fingerprint);
+        rest.into_iter().filter_map(part).filter(|part| !whole(part)).collect()
     }
 }
 

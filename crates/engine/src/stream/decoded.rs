@@ -10,7 +10,7 @@ use super::{Stream, partial};
 use crate::engine::Engine;
 use crate::layers::Cut;
 use crate::layers::coding::Decoder;
-use crate::{Coverage, Finding, Gap, Kind, LayerId, Media};
+use crate::{Coverage, Finding, Gap, Kind, LayerId, Media, Part};
 
 /// Decoders in the order in which they are undone, and the stream behind them.
 #[derive(Debug)]
@@ -28,6 +28,7 @@ pub(super) struct Decoded {
     marks: VecDeque<(u64, u64)>,
     clean_to: u64,
     coverage: Coverage,
+    parts: Vec<Part>,
     declared: bool,
 }
 
@@ -94,6 +95,7 @@ impl Decoded {
             marks: VecDeque::new(),
             clean_to: 0,
             coverage: gap.map_or(Coverage::Complete, |gap| partial(0, gap)),
+            parts: Vec::new(),
             declared: false,
         }
     }
@@ -164,6 +166,7 @@ impl Decoded {
             self.coverage = partial(self.start, gap);
         }
         findings.extend(last.findings);
+        self.parts.extend(last.parts);
     }
 
     /// What only looked like a stream and is none is no gap: it was scanned as it is.
@@ -210,6 +213,7 @@ impl Decoded {
         }
         let progress = inner.push(bytes);
         findings.extend(progress.findings);
+        self.parts.extend(progress.parts);
         if let Coverage::Partial { gap, .. } = progress.coverage {
             self.coverage = self.coverage.and(partial(self.start, gap));
         }
@@ -218,6 +222,13 @@ impl Decoded {
             self.marks.pop_front();
         }
         Ok(())
+    }
+
+    /// Parts of known secrets since the last call, told like findings.
+    pub(super) fn parts(&mut self, end: u64) -> Vec<Part> {
+        let parts = std::mem::take(&mut self.parts);
+        let told = |part: Part| self.whole(vec![part.finding], end).pop().map(|finding| Part { finding, part: part.part, of: part.of });
+        parts.into_iter().filter_map(told).collect()
     }
 
     /// Inside compression the run that carries a finding is all of it so far.

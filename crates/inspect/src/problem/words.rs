@@ -28,7 +28,7 @@ pub fn denials() -> String {
     for (reason, _, when) in Reason::ALL {
         let Some(words) = words(*reason) else { continue };
         let again = match reason {
-            Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts => "yes, after `Retry-After`",
+            Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts | Reason::StateUnavailable => "yes, after `Retry-After`",
             _ => "no",
         };
         // Writing to a String cannot fail.
@@ -273,7 +273,7 @@ const TABLE: &[(Reason, Words)] = &[
         say(
             "Too much data was sent",
             "Wait as long as Retry-After says; send less.",
-            "`budget.bytes` of the rule that is named. An agent that sends much without need is worth a look.",
+            "`budget.bytes`, `new_host_bytes` or `opaque` of the rule that is named. An agent that sends much without need is worth a look.",
         ),
     ),
     (
@@ -294,6 +294,14 @@ const TABLE: &[(Reason, Words)] = &[
             "The request exceeds a limit of this gateway",
             "Send it in smaller or faster parts.",
             "`limits.stream_timeout`, `limits.memory`; the metrics say which is short.",
+        ),
+    ),
+    (
+        Reason::StateUnavailable,
+        say(
+            "The gateway cannot tell how much was sent already",
+            "Wait as long as Retry-After says; if it stays like this, tell the owner of this sandbox.",
+            "The scanner does not reach the server that its counts are shared through (`--shared-state`); `portcullis_shared_state_up` is 0. `history.on_loss: allow` lets each scanner count for itself meanwhile.",
         ),
     ),
     (

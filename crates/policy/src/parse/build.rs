@@ -6,7 +6,7 @@ use engine::{Confidence, Place};
 use serde_saphyr::Spanned;
 
 use super::error::{Result, Wrong, wrong};
-use super::file::{Blocklist, File, Findings, Home, Hosts, Identity, Limits, Mode, Permission, ProviderFetch};
+use super::file::{Blocklist, File, Findings, History, Home, Hosts, Identity, Limits, Mode, Permission, ProviderFetch};
 use super::{Preset, read, rule};
 use crate::address::Range;
 use crate::fetch::FetchPolicy;
@@ -70,6 +70,7 @@ impl File {
         super::only::lay_over(self.only, policy)?;
         super::git::lay_over(self.git, policy)?;
         provider_fetch(self.provider_fetch, &mut policy.fetch)?;
+        policy.history = history(self.history, policy.history)?;
         policy.limits = limits(self.limits, policy.limits)?;
         Ok(())
     }
@@ -107,12 +108,21 @@ fn nothing() -> Result<Policy> {
         rules: Rules::default(),
         git: crate::git::GitPolicy { push: Vec::new(), memory_bytes: 64 << 20 },
         fetch: FetchPolicy::default(),
+        history: crate::History { pieces: Duration::from_secs(3600), deny_on_loss: false },
         senders: Senders::default(),
         limits: PolicyLimits::default(),
         lints: Vec::new(),
     };
     shipped_blocklist(&mut policy)?;
     Ok(policy)
+}
+
+fn history(given: History, old: crate::History) -> Result<crate::History> {
+    let pieces = given.pieces.as_ref().map(|text| time(text, Duration::ZERO, Duration::from_secs(7 * 86_400))).transpose()?;
+    Ok(crate::History {
+        pieces: pieces.unwrap_or(old.pieces),
+        deny_on_loss: given.on_loss.map_or(old.deny_on_loss, |permission| permission == Permission::Deny),
+    })
 }
 
 fn provider_fetch(given: ProviderFetch, fetch: &mut FetchPolicy) -> Result<()> {

@@ -49,6 +49,7 @@ part! {
         only: Vec<Spanned<Only>>, "entries", "none", "services limited to our own credentials and [tenants](tenants.md)", "[{service: github, owners: [acme]}]";
         provider_fetch: ProviderFetch, "", "", "what APIs are told to fetch", "{tools: deny}";
         git: Git, "", "", "pushes over HTTPS, in [git.md](git.md)", "{memory: 64MiB}";
+        history: History, "", "", "what counts beyond one request", "{pieces: 24h}";
         limits: Limits, "", "", "what a scanner takes on", "{buffer: 1MiB}";
     }
 }
@@ -124,6 +125,13 @@ part! {
 }
 
 part! {
+    History (HISTORY at "history.") {
+        pieces: Option<Spanned<String>>, "0s–168h", "`1h`", "parts of one [known secret](known-secrets.md) that a sandbox sends within so long count together, whatever requests they are in; `0s`: each request by itself", "24h";
+        on_loss: Option<Permission>, "`allow`, `deny`", "`allow`", "requests under a budget while [shared counts](#counting-together) cannot be shared; `allow`: each scanner counts for itself until they can", "deny";
+    }
+}
+
+part! {
     Limits (LIMITS at "limits.") {
         buffer: Option<Spanned<String>>, "64KiB–16MiB", "`1MiB`", "up to this a body is held until the verdict", "256KiB";
         memory: Option<Spanned<String>>, "16MiB–1TiB", "`512MiB`", "all holds of a scanner together; as it fills, streams hold less, then none is taken any more", "1GiB";
@@ -186,12 +194,14 @@ part! {
         requests: Option<Spanned<u64>>, "0–", "no limit", "requests", "600";
         bytes: Option<Spanned<String>>, "0–1TiB", "no limit", "bytes of paths, headers and bodies that leave", "50MiB";
         new_hosts: Option<Spanned<u64>>, "0–1000", "no limit", "different hosts; a host that was reached within the window is not new", "20";
+        new_host_bytes: Option<Spanned<String>>, "0–1TiB", "no limit", "bytes to any one host until it has been in use for as long as the window (without a pause as long)", "1MiB";
+        opaque: Option<Spanned<String>>, "0–1TiB", "no limit", "bytes of host labels, path segments and values of the query that look made by chance, 16 characters or longer", "4KiB";
     }
 }
 
 /// All rows, part by part.
-pub(crate) const PARTS: [&[Key]; 13] =
-    [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, ONLY, PROVIDER_FETCH, GIT, PUSH, LIMITS, RULE, BUDGET];
+pub(crate) const PARTS: [&[Key]; 14] =
+    [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, ONLY, PROVIDER_FETCH, GIT, PUSH, HISTORY, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]

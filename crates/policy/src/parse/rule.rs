@@ -166,9 +166,12 @@ fn budget(given: Spanned<FileBudget>) -> Result<Budget> {
         Some(n) if n.value > MAX_HOSTS => return Err(wrong(n, format!("{} is out of range; expected 0 to {MAX_HOSTS}", n.value))),
         n => n.as_ref().map(|n| n.value),
     };
-    let budget = Budget { window, requests: given.value.requests.as_ref().map(|n| n.value), bytes, new_hosts };
-    if budget.requests.or(budget.bytes).or(budget.new_hosts).is_none() {
-        return Err(wrong(&given, "the budget limits nothing; expected requests, bytes or new_hosts"));
+    let new_host_bytes = given.value.new_host_bytes.as_ref().map(|text| size(text, 0, TIB)).transpose()?;
+    let opaque = given.value.opaque.as_ref().map(|text| size(text, 0, TIB)).transpose()?;
+    let requests = given.value.requests.as_ref().map(|n| n.value);
+    let budget = Budget { window, requests, bytes, new_hosts, new_host_bytes, opaque };
+    if budget.requests.or(bytes).or(new_hosts).or(new_host_bytes).or(opaque).is_none() {
+        return Err(wrong(&given, "the budget limits nothing; expected requests, bytes, new_hosts, new_host_bytes or opaque"));
     }
     Ok(budget)
 }

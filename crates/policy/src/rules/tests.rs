@@ -104,8 +104,8 @@ fn every_key_is_taken_from_the_first_rule_that_says_it() {
     assert_eq!(settings.redaction, Redaction::FixedLength);
     let (rule, budget) = settings.budget.unwrap();
     assert_eq!(&*rule, "b");
-    assert_eq!(budget.admits(Usage { requests: 1, ..Usage::default() }, 9), Ok(()));
-    assert_eq!(budget.admits(Usage { requests: 2, ..Usage::default() }, 9), Err(Reason::RateLimited));
+    assert_eq!(budget.admits(Usage { requests: 1, ..Usage::default() }, 9, 0), Ok(()));
+    assert_eq!(budget.admits(Usage { requests: 2, ..Usage::default() }, 9, 0), Err(Reason::RateLimited));
 }
 
 #[test]

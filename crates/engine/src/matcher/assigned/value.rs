@@ -77,6 +77,12 @@ pub(super) fn is_secret(form: Form, value: &[u8]) -> bool {
     }
 }
 
+/// Whether something looks made by chance, whatever it is for: an identifier, a digest, a secret, data in disguise.
+pub(crate) fn is_opaque(value: &[u8]) -> bool {
+    let hex = value.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') && value.iter().filter(|b| b.is_ascii_digit()).count() >= 3;
+    value.len() >= OPAQUE_LEAST && bits(value) >= if hex { HEX } else { OPAQUE }
+}
+
 /// The value with its percent escapes undone, once.
 fn percent_decoded(value: &[u8]) -> Vec<u8> {
     let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
