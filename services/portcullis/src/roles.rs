@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use certificates::{Certificates, KeyAccess};
 use clap::Args;
 use inspect::Snapshot;
-use scanner::{Load, Scanner};
+use scanner::{Load, Scanner, SharedState};
 use telemetry::{Address, Endpoint, Readiness};
 
 use crate::cli::exit;
@@ -53,6 +53,13 @@ pub(crate) struct ScannerArgs {
     /// The tokens by which sandboxes are known, as `portcullis sandbox token` keeps them; read again when the file changes [default: none].
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
+    /// A file that holds the URL of a Redis or Valkey server through which scanners share their counts of budgets and of parts of known
+    /// secrets: redis://…, rediss://… (TLS), unix://… [default: each scanner counts for itself].
+    #[arg(long, value_name = "FILE")]
+    shared_state: Option<PathBuf>,
+    /// The CA that the server's certificate is of, PEM, for rediss:// [default: those of the system].
+    #[arg(long, value_name = "FILE", requires = "shared_state")]
+    shared_state_ca: Option<PathBuf>,
     /// Requests under way at a time; more are refused.
     #[arg(long, value_name = "N", default_value_t = scanner::Limits::default().streams)]
     max_streams: usize,
@@ -98,6 +105,7 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
             let engine = registry.lay_over(engine, &key, &mut |line| tracing::warn!("{line}"))?;
             Ok(Snapshot { engine, policy: policy.into() })
         });
+        let shared_state = args.shared_state.map(|file| SharedState::read(&file, args.shared_state_ca.as_deref())).transpose()?;
         let limits = scanner::Limits { streams: args.max_streams, cache_entries: args.cache_entries, ..scanner::Limits::default() };
         let config = scanner::Config {
             listen: args.listen,
@@ -108,6 +116,7 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
             watch,
             sandbox: args.sandbox,
             tokens: args.tokens,
+            shared_state,
             limits,
             registry: prometheus::Registry::new(),
         };

@@ -12,9 +12,11 @@ mod metrics;
 mod record;
 mod reload;
 mod service;
+mod shared_state;
 mod tokens;
 
 pub use metrics::Metrics;
 pub use reload::Load;
 pub use service::{Bound, Config, Limits, Scanner, ScannerError};
+pub use shared_state::{SharedState, SharedStateError};
 pub use tokens::{Entry, RANDOM_BYTES, Tokens, TokensError};

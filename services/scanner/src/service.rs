@@ -27,6 +27,7 @@ use crate::doorman::Doorman;
 use crate::extproc::Processor;
 use crate::metrics::InspectorMetrics;
 use crate::record::Recorder;
+use crate::shared_state::{Exchanger, SharedState, SharedStateError};
 use crate::{Load, Metrics, reload};
 
 /// Envoy's chunks are at most 64 KiB; heads at most 60 KiB.
@@ -84,6 +85,8 @@ pub struct Config {
     pub sandbox: String,
     /// The file of the sandboxes' tokens, read again when it changes; `None`: there are none.
     pub tokens: Option<PathBuf>,
+    /// The server that counts are shared through with other scanners; `None`: this one counts for itself.
+    pub shared_state: Option<SharedState>,
     /// What bounds the service.
     pub limits: Limits,
     /// Where the metrics are registered.
@@ -97,6 +100,9 @@ pub enum ScannerError {
     /// The file of tokens cannot be used.
     #[error(transparent)]
     Tokens(#[from] crate::TokensError),
+    /// The server that counts are shared through cannot be used.
+    #[error("the shared state: {0}")]
+    SharedState(#[from] SharedStateError),
     /// The policy or the detectors cannot be used.
     #[error("{0:#}")]
     Load(anyhow::Error),
@@ -141,6 +147,7 @@ pub struct Bound {
     writer: Option<JoinHandle<()>>,
     watchers: Vec<RecommendedWatcher>,
     inspector: Inspector,
+    exchanger: Option<Exchanger>,
     drain: Duration,
     recorder: Recorder,
 }
@@ -180,6 +187,7 @@ impl Scanner {
         };
         let doorman = Doorman::new(inspector.clone(), config.sandbox.as_str().into(), config.tokens.as_deref())?;
         let tokens_watcher = config.tokens.as_deref().map(|path| doorman.follow(path, metrics)).transpose()?;
+        let exchanger = config.shared_state.as_ref().map(|state| Exchanger::new(state, &inspector, &config.registry)).transpose()?;
         let mut health = Vec::new();
         let mut serving: Vec<Serving> = Vec::new();
 
@@ -227,6 +235,7 @@ impl Scanner {
             writer,
             watchers: watcher.into_iter().chain(tokens_watcher).collect(),
             inspector,
+            exchanger,
             drain,
             recorder,
         })
@@ -263,13 +272,16 @@ impl Bound {
     /// # Errors
     /// A server failed.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), ScannerError> {
-        let Bound { serving, endpoint, readiness, health, writer, watchers, drain, recorder, .. } = self;
+        let Bound { serving, endpoint, readiness, health, writer, watchers, exchanger, drain, recorder, .. } = self;
         let mut servers = tokio::task::JoinSet::new();
         for serve in serving {
             servers.spawn(serve(shutdown.clone()));
         }
         if let Some(endpoint) = endpoint {
             tokio::spawn(endpoint.run(shutdown.clone()));
+        }
+        if let Some(exchanger) = exchanger {
+            tokio::spawn(exchanger.run(shutdown.clone()));
         }
         readiness.set(true);
         let failed = loop {

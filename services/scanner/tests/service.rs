@@ -63,6 +63,7 @@ async fn start(limits: Limits) -> Running {
         watch: vec![watched],
         sandbox: "box".into(),
         tokens: None,
+        shared_state: None,
         limits,
         registry: prometheus::Registry::new(),
     };

@@ -37,10 +37,10 @@ impl Counts {
         self.own = self.own.saturating_add(std::mem::take(&mut self.sent));
     }
 
-    /// What was sent is in it.
+    /// What was sent is in it. A sum only grows: a smaller one is of a server that has forgotten.
     pub(super) fn learn(&mut self, all: u64) {
         self.sent = 0;
-        self.all = all;
+        self.all = self.all.max(all);
     }
 }
 
