@@ -5,12 +5,13 @@
 #[path = "decisions/table.rs"]
 mod table;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use data_encoding::BASE64;
-use portcullis_e2e::{Stack, binary};
+use portcullis_e2e::{Client, Stack, binary};
 use table::{Case, Table};
 
 /// Fewer cases than the project promises would prove less than it says.
@@ -36,9 +37,14 @@ async fn what_rules_decide() {
     hold("rules").await;
 }
 
+#[tokio::test]
+async fn what_is_decided_of_others_tenants() {
+    hold("tenants").await;
+}
+
 #[test]
 fn the_table_is_as_long_as_promised_and_says_nothing_twice() {
-    let tables = ["default", "github", "registries", "rules"].map(Table::read);
+    let tables = ["default", "github", "registries", "rules", "tenants"].map(Table::read);
     let all: usize = tables.iter().map(|t| t.cases.len()).sum();
     assert!(all >= AT_LEAST, "{all} cases");
     for table in tables {
@@ -50,12 +56,14 @@ fn the_table_is_as_long_as_promised_and_says_nothing_twice() {
 /// Both ways must decide as the table says. All differences are told at once.
 async fn hold(name: &str) {
     let table = Table::read(name);
-    let mut wrong = replayed(&table);
-    wrong.extend(sent(&table).await);
+    let known = tempfile::NamedTempFile::with_suffix(".env").unwrap();
+    std::fs::write(known.path(), table::registry()).unwrap();
+    let mut wrong = replayed(&table, known.path());
+    wrong.extend(sent(&table, known.path()).await);
     assert!(wrong.is_empty(), "{} decisions of {name} are others:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-fn replayed(table: &Table) -> Vec<String> {
+fn replayed(table: &Table, known: &Path) -> Vec<String> {
     let record = |(id, case): (usize, &Case)| {
         let field = |(name, value): &(String, String)| serde_json::json!({"name": name, "value": value});
         let headers: Vec<_> = case.headers.iter().map(field).collect();
@@ -63,11 +71,14 @@ fn replayed(table: &Table) -> Vec<String> {
         if let Some(body) = &case.body {
             record["body_base64"] = BASE64.encode(body).into();
         }
+        if let Some(sandbox) = &case.sandbox {
+            record["sandbox"] = sandbox.as_str().into();
+        }
         format!("{record}\n")
     };
     let input: String = table.cases.iter().enumerate().map(record).collect();
     let mut replay = Command::new(binary().unwrap());
-    replay.args(["replay", "-", "--policy"]).arg(&table.policy).stdin(Stdio::piped()).stdout(Stdio::piped());
+    replay.args(["replay", "-", "--policy"]).arg(&table.policy).arg("--known").arg(known).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut running = replay.spawn().unwrap();
     let mut stdin = running.stdin.take().unwrap();
     let writing = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
@@ -83,14 +94,21 @@ fn replayed(table: &Table) -> Vec<String> {
     table.cases.iter().zip(&answers).filter_map(differs).collect()
 }
 
-async fn sent(table: &Table) -> Vec<String> {
+async fn sent(table: &Table, known: &Path) -> Vec<String> {
     let names: Vec<&str> = table.names.iter().map(String::as_str).collect();
     let policy = table.policy.display().to_string();
-    let stack = Stack::start_with_names(&["--policy", &policy], &names).await;
+    let stack = Stack::start_with_names(&["--policy", &policy, "--known", &known.display().to_string()], &names).await;
     let mut wrong = Vec::new();
+    let mut sandboxes: BTreeMap<&str, Client> = BTreeMap::new();
+    for name in table.cases.iter().filter_map(|case| case.sandbox.as_deref()) {
+        if !sandboxes.contains_key(name) {
+            sandboxes.insert(name, stack.sandbox(name).await.2);
+        }
+    }
     for case in &table.cases {
         stack.origin.forget();
-        let answer = stack.send(case.request()).await;
+        let client = case.sandbox.as_deref().map_or(&stack.client, |name| &sandboxes[name]);
+        let answer = client.send(&case.request()).await.unwrap();
         let arrived = stack.origin.requests();
         let reason =
             serde_json::from_slice::<serde_json::Value>(&answer.body).ok().and_then(|p| Some(p.get("reason")?.as_str()?.to_owned()));

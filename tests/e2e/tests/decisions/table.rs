@@ -1,8 +1,9 @@
 //! Reading the table: lines into requests, placeholders into secrets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
 
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64URL_NOPAD, HEXLOWER};
 use portcullis_e2e::Request;
@@ -26,6 +27,8 @@ pub(crate) struct Case {
     pub(crate) url: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
+    /// Who sends, if it matters.
+    pub(crate) sandbox: Option<String>,
     /// The last secret in the body, to be looked for at the origin.
     pub(crate) secret: String,
     /// As it is written.
@@ -58,15 +61,16 @@ impl Case {
         let mut secret = String::new();
         let text = |template: &str, secret: &mut String| String::from_utf8(expanded(template, secret)).unwrap();
         let url = text(&next(), &mut secret);
-        let (mut headers, mut body) = (Vec::new(), None);
+        let (mut headers, mut body, mut sandbox) = (Vec::new(), None, None);
         for part in parts {
             let (name, value) = part.split_once(": ").unwrap_or_else(|| panic!("no value: {line}"));
             match name {
+                "sandbox" => sandbox = Some(value.to_owned()),
                 "body" => body = Some(expanded(value, &mut secret)),
                 _ => headers.push((name.to_owned(), text(value, &mut secret))),
             }
         }
-        Case { verdict, reason, at_envoy, method, url, headers, body, secret, line: line.to_owned() }
+        Case { verdict, reason, at_envoy, method, url, headers, body, sandbox, secret, line: line.to_owned() }
     }
 
     fn host(&self) -> String {
@@ -83,6 +87,35 @@ impl Case {
             None => request,
         }
     }
+}
+
+/// The secrets that are ours, by detector: the same all through a test.
+fn owned() -> MutexGuard<'static, BTreeMap<String, String>> {
+    static OWN: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+    OWN.lock().unwrap()
+}
+
+fn own(id: &str) -> String {
+    owned().entry(id.to_owned()).or_insert_with(|| other(&secret_of(id).unwrap())).clone()
+}
+
+/// Another secret of the same shape: ten characters before the last ten are the next ones of their kind.
+fn other(secret: &str) -> String {
+    let next = |c: char| match c {
+        'z' => 'a',
+        'Z' => 'A',
+        '9' => '0',
+        c if c.is_ascii_alphanumeric() => char::from(c as u8 + 1),
+        c => c,
+    };
+    let range = secret.len() - 20..secret.len() - 10;
+    secret.chars().enumerate().map(|(i, c)| if range.contains(&i) { next(c) } else { c }).collect()
+}
+
+/// What `--known` is given: each of them as `OWN_` and its detector's name in capitals.
+pub(crate) fn registry() -> String {
+    let line = |(id, secret): (&String, &String)| format!("OWN_{}={secret}\n", id.to_uppercase().replace('-', "_"));
+    owned().iter().map(line).collect()
 }
 
 /// A template with its placeholders filled in.
@@ -111,6 +144,10 @@ fn placeholder(word: &str, last: &mut String) -> Vec<u8> {
     };
     match word.split_once(':') {
         None => secret(word).into_bytes(),
+        Some(("own", id)) => {
+            *last = own(id);
+            last.clone().into_bytes()
+        }
         Some(("words", length)) => "word ".bytes().cycle().take(length.parse().unwrap()).collect(),
         Some(("basic", pair)) => {
             let (user, id) = pair.split_once(':').unwrap();
