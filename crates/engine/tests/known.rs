@@ -357,3 +357,15 @@ proptest! {
         scan(streaming(), &bytes);
     }
 }
+
+#[test]
+fn a_credential_is_held_as_a_whole_and_by_its_name() {
+    let (own, other) = (random(40), random(40));
+    let known = registry(&[("OWN", &own), ("OTHER", &other)]);
+    let named = |wanted: &'static str| move |name: &str| name == wanted;
+    assert!(known.holds(own.as_bytes(), named("OWN")) && known.holds(format!(" {own}\n").as_bytes(), named("OWN")));
+    assert!(!known.holds(own.as_bytes(), named("OTHER")), "it is known by another name");
+    for no in [&own[..39], &format!("{own}x"), &own.to_uppercase(), ""] {
+        assert!(!known.holds(no.as_bytes(), |_| true), "not byte for byte");
+    }
+}

@@ -215,8 +215,8 @@ impl Case {
         if policy.is_pinned(&self.subject) {
             let headers: Vec<(&str, &[u8])> = head.headers.iter().map(|h| (h.name.as_str(), h.value.as_ref())).collect();
             let carried = Carried { query: &query, headers: &headers, known: self.snapshot.engine.known() };
-            if let Err(reason) = policy.admit_owned(&self.subject, &carried) {
-                return self.deny(reason);
+            if let Err((reason, entry)) = policy.admit_owned(&self.subject, &carried) {
+                return self.deny_by(reason, entry, None);
             }
         }
         self.settings = policy.settings(&self.terms);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use engine::Coverage;
+use engine::{Coverage, Known};
 
 use crate::rules::{Miss, Rule};
 use crate::{Action, Carried, Details, Located, Policy, Subject, Verdict, hosts};
@@ -31,7 +31,15 @@ impl fmt::Display for Explanation {
 
 impl Policy {
     /// Says what is decided of a request with these findings, and why. Budgets are counted by the scanner: here they are only named.
-    pub fn explain(&self, subject: &Subject, details: Details<'_>, findings: &[Located], coverage: Coverage) -> Explanation {
+    /// `known` is the registry that `only` compares credentials with.
+    pub fn explain(
+        &self,
+        subject: &Subject,
+        details: Details<'_>,
+        known: Option<&Known>,
+        findings: &[Located],
+        coverage: Coverage,
+    ) -> Explanation {
         let terms = self.terms(subject, details);
         let host = &subject.destination.host;
         let ruling = self.admit(subject, &terms);
@@ -66,7 +74,7 @@ impl Policy {
         }
         let headers = (details.headers)();
         let headers: Vec<(&str, &[u8])> = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        let (foreign, owned) = self.explain_owned(subject, &Carried { query: details.query, headers: &headers, known: None });
+        let (foreign, owned) = self.explain_owned(subject, &Carried { query: details.query, headers: &headers, known });
         lines.extend(owned);
         if let Some(reason) = foreign {
             return Explanation { verdict: Verdict::deny(reason), rule: None, lines };

@@ -11,6 +11,8 @@ mod service;
 mod storage;
 mod tenants;
 
+use std::sync::Arc;
+
 use engine::{Known, Location};
 
 use crate::git::{Glob, is};
@@ -102,16 +104,16 @@ impl Policy {
     /// Whether credentials and tenants are registered, where that is asked for: one of the entries for sandbox and host must hold.
     ///
     /// # Errors
-    /// The reason why not.
-    pub fn admit_owned(&self, subject: &Subject, carried: &Carried<'_>) -> Result<(), Reason> {
-        let mut worst = None;
-        for (_, pin) in self.pins_of(subject) {
+    /// The reason why not, and the first entry that says so: `only[2]`, counted from 0.
+    pub fn admit_owned(&self, subject: &Subject, carried: &Carried<'_>) -> Result<(), (Reason, Arc<str>)> {
+        let mut first = None;
+        for (number, pin) in self.pins_of(subject) {
             match pin.admits(subject, carried) {
                 Ok(()) => return Ok(()),
-                Err(foreign) => worst = worst.or(Some(foreign)),
+                Err(foreign) => first = first.or(Some((number, foreign))),
             }
         }
-        worst.map_or(Ok(()), |foreign| Err(foreign.reason()))
+        first.map_or(Ok(()), |(number, foreign)| Err((foreign.reason(), format!("only[{number}]").into())))
     }
 
     /// What `only` says, in words for people: an entry that holds, or all that do not.

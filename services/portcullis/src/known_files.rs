@@ -54,7 +54,11 @@ impl Registry {
         self.load(&config_files::random_key()?, tell).map(drop)
     }
 
-    fn load(&self, fingerprints: &FingerprintKey, tell: &mut dyn FnMut(String)) -> Result<Option<Known>> {
+    /// Reads the files; `None`: there are none. What is not taken is told.
+    ///
+    /// # Errors
+    /// When a path cannot be read, or an env file is none.
+    pub(crate) fn load(&self, fingerprints: &FingerprintKey, tell: &mut dyn FnMut(String)) -> Result<Option<Known>> {
         if self.paths.is_empty() {
             return Ok(None);
         }

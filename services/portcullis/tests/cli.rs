@@ -173,6 +173,11 @@ fn the_examples_of_tenants_do_what_the_document_says() {
     assert!(explain("authorization: Bearer another").starts_with("deny: credential_foreign"));
     let known = write(folder.path(), "app.env", "OWN=q7Zr2mKv9xW4nB8sL1\n");
     let named = write(folder.path(), "named.yaml", "version: 1\nonly: [{hosts: [a.example.com], credentials: ['known-secret:OWN']}]\n");
+    for (value, answer) in [("q7Zr2mKv9xW4nB8sL1", "allow"), ("another", "deny: credential_foreign")] {
+        let arguments = ["policy", "explain", "--policy", &named, "--known", &known, "-H", &format!("authorization: Bearer {value}")];
+        let (_, out, err) = said(&run(&[&arguments[..], &["https://a.example.com/"]].concat(), ""));
+        assert!(out.starts_with(answer), "{out}{err}");
+    }
     let case = |value: &str, reason: &str| {
         format!(
             "  - {{name: c, request: {{url: 'https://a.example.com/', headers: {{authorization: 'Bearer {value}'}}}}, expect: {{{reason}}}}}\n"

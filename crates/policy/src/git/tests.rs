@@ -75,7 +75,7 @@ fn what_may_be_pushed_is_explained() {
     let policy = policy("  push:\n    - {repositories: [github.com/acme/shop], branches: [main, 'agent/*'], tags: allow}\n");
     let explain = |path: &str| {
         let subject = Subject { path: path.into(), ..subject("github.com", "box") };
-        policy.explain(&subject, crate::Details::none(), &[], engine::Coverage::Complete).to_string()
+        policy.explain(&subject, crate::Details::none(), None, &[], engine::Coverage::Complete).to_string()
     };
     let text = explain("/acme/shop.git/git-receive-pack");
     assert!(

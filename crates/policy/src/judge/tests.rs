@@ -120,10 +120,16 @@ fn the_head_alone_refuses_what_no_content_can_excuse() {
 #[test]
 fn an_explanation_names_what_decides() {
     let policy = Policy::preset(Preset::Default);
-    let text = policy.explain(&subject("webhook.site", true), Details::none(), &[], Coverage::Complete).to_string();
+    let text = policy.explain(&subject("webhook.site", true), Details::none(), None, &[], Coverage::Complete).to_string();
     assert!(text.contains("deny: host_blocked") && text.contains("catcher"), "{text}");
     let text = policy
-        .explain(&subject("api.anthropic.com", true), Details::none(), &[finding(Location::Body, Confidence::High)], Coverage::Complete)
+        .explain(
+            &subject("api.anthropic.com", true),
+            Details::none(),
+            None,
+            &[finding(Location::Body, Confidence::High)],
+            Coverage::Complete,
+        )
         .to_string();
     assert!(text.contains("redact: secret_redacted") && text.contains("github-pat-classic (high) in body: not at home, redact"), "{text}");
 }

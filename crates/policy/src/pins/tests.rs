@@ -24,7 +24,10 @@ fn ask(policy: &Policy, request: &str, headers: &[(&str, &str)]) -> Result<(), R
         ..Subject::default()
     };
     let headers: Vec<(&str, &[u8])> = headers.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
-    policy.admit_owned(&subject, &Carried { query, headers: &headers, known: None })
+    policy.admit_owned(&subject, &Carried { query, headers: &headers, known: None }).map_err(|(reason, entry)| {
+        assert!(entry.starts_with("only["));
+        reason
+    })
 }
 
 const CREDENTIAL: Result<(), Reason> = Err(Reason::CredentialForeign);

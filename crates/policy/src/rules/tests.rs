@@ -277,7 +277,8 @@ fn lints_point_out_what_cannot_have_been_meant() {
 #[test]
 fn an_explanation_names_the_rules_and_why_others_do_not_match() {
     let policy = policy("extends: github\nrules: [{name: a, hosts: [api.github.com], sandboxes: [other], max_body: 1KiB}]\n");
-    let text = policy.explain(&to("PUT", "api.github.com/repos/o/r/pulls/1/merge"), Details::none(), &[], Coverage::Complete).to_string();
+    let text =
+        policy.explain(&to("PUT", "api.github.com/repos/o/r/pulls/1/merge"), Details::none(), None, &[], Coverage::Complete).to_string();
     assert!(text.starts_with("deny: rule_denied (rule github/merge)\n  rule github/merge denies it\n"), "{text}");
     assert!(text.contains("rule a does not match: box is none of its sandboxes"), "{text}");
     assert!(text.contains("rule github/repository does not match: PUT is none of its methods"), "{text}");

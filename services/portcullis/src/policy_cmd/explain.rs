@@ -11,7 +11,7 @@ use policy::{Action, Details};
 
 use crate::cli::exit;
 use crate::replay::{now, split_url};
-use crate::{config_files, out};
+use crate::{config_files, known_files, out};
 
 /// What `policy explain` can be told.
 #[derive(Debug, Args)]
@@ -28,6 +28,9 @@ pub(crate) struct ExplainArgs {
     /// A header, `name: value`; may be given several times.
     #[arg(long, short = 'H', value_name = "HEADER")]
     header: Vec<String>,
+    /// Known secrets, which `only` compares credentials with, as `scanner --known` takes them; may be given several times.
+    #[arg(long, value_name = "PATH")]
+    known: Vec<PathBuf>,
     /// Where it goes: `https://host/path`.
     #[arg(value_name = "URL")]
     url: String,
@@ -67,7 +70,8 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8> {
     let path = String::from_utf8_lossy(&head.path).into_owned();
     let query = path.split_once('?').map_or("", |(_, query)| query);
     let headers = || head.headers.iter().map(|h| (h.name.clone(), String::from_utf8_lossy(&h.value).into_owned())).collect();
-    let explanation = policy.explain(&subject, Details { query, headers: &headers }, &[], Coverage::Complete);
+    let known = known_files::Registry::new(&args.known)?.load(&config_files::random_key()?, &mut |line| out::note(&line))?;
+    let explanation = policy.explain(&subject, Details { query, headers: &headers }, known.as_ref(), &[], Coverage::Complete);
     out::line(explanation.to_string().trim_end())?;
     Ok(if explanation.verdict.action == Action::Deny { exit::FOUND } else { exit::FINE })
 }
