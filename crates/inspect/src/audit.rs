@@ -17,7 +17,7 @@ pub struct AuditRecord {
     pub request_id: String,
     /// The sandbox's name.
     pub sandbox: String,
-    /// How that is known: `token`, `address`, `given`, `unknown`, or `refused`.
+    /// How that is known: `token`, `certificate`, `address`, `given`, `unknown`, or `refused`.
     pub identity: &'static str,
     /// The id of the token; never the token.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,8 @@ pub enum Identity {
     Refused,
     /// By the token of this id.
     Token(Arc<str>),
+    /// By the URI of a client certificate that the gateway has verified.
+    Certificate,
     /// By the address it came from.
     Address,
     /// The caller says so: `replay` and the Scan API.
@@ -27,6 +29,7 @@ impl Identity {
             Identity::Unknown => "unknown",
             Identity::Refused => "refused",
             Identity::Token(_) => "token",
+            Identity::Certificate => "certificate",
             Identity::Address => "address",
             Identity::Given => "given",
         }

@@ -21,9 +21,55 @@ pub fn is_sandbox_name(text: &str) -> bool {
 pub(crate) struct Senders {
     pub(crate) required: bool,
     ranges: Vec<(Range, String)>,
+    certificates: Vec<Certificate>,
+}
+
+/// Whose certificates have such a URI.
+#[derive(Debug, Clone)]
+struct Certificate {
+    /// What stands before and behind the star; without a star, the whole.
+    start: String,
+    end: Option<String>,
+    /// The sandbox; `None`: what the star stands for.
+    sandbox: Option<String>,
+}
+
+impl Certificate {
+    fn sandbox(&self, uri: &str) -> Option<String> {
+        let rest = uri.strip_prefix(self.start.as_str())?;
+        let star = match &self.end {
+            Some(end) => rest.strip_suffix(end.as_str()).filter(|star| is_sandbox_name(star))?,
+            None => rest.is_empty().then_some("")?,
+        };
+        Some(self.sandbox.clone().unwrap_or_else(|| star.to_owned()))
+    }
 }
 
 impl Senders {
+    /// Sandboxes by the URI of their certificates, in which a star stands for a name.
+    ///
+    /// # Errors
+    /// A text that is no SPIFFE ID (the SPIFFE-ID standard, section 2), or a name that is none.
+    pub(crate) fn add_certificate(&mut self, uri: &str, sandbox: Option<&str>) -> Result<(), String> {
+        let of_paths = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/' | b'*');
+        let id = uri.strip_prefix("spiffe://").filter(|id| id.bytes().all(of_paths) && id.matches('*').count() <= 1 && id.len() <= 2048);
+        let domain = id.and_then(|id| id.split('/').next()).unwrap_or_default();
+        if domain.is_empty() || domain.contains('*') || domain.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(format!("{uri:?} is no SPIFFE ID; expected spiffe://corp.example/sandbox/*, with at most one star, in its path"));
+        }
+        match sandbox {
+            Some(name) if !is_sandbox_name(name) => {
+                Err(format!("{name:?} is no sandbox's name; expected at most 64 letters, digits, - _ ."))
+            }
+            None if !uri.contains('*') => Err(format!("{uri:?} does not say whose it is; expected a star for the name, or `sandbox`")),
+            _ => {
+                let (start, end) = uri.split_once('*').map_or((uri, None), |(start, end)| (start, Some(end.to_owned())));
+                self.certificates.push(Certificate { start: start.to_owned(), end, sandbox: sandbox.map(str::to_owned) });
+                Ok(())
+            }
+        }
+    }
+
     /// A sandbox that connects from a range.
     ///
     /// # Errors
@@ -57,6 +103,16 @@ impl Policy {
         };
         let here = self.senders.ranges.iter().filter(|(range, _)| range.contains(address));
         here.min_by_key(|(range, _)| range.width()).map(|(_, name)| name.as_str())
+    }
+
+    /// Whether certificates say who sends.
+    pub fn knows_certificates(&self) -> bool {
+        !self.senders.certificates.is_empty()
+    }
+
+    /// The sandbox whose certificate has this URI: by the first entry that fits. Several URIs at once are nobody's.
+    pub fn sandbox_of_certificate(&self, uri: &str) -> Option<String> {
+        self.senders.certificates.iter().find_map(|entry| entry.sandbox(uri))
     }
 
     /// The groups that a sandbox is in, in the order of the alphabet.
@@ -101,6 +157,12 @@ mod tests {
             ("{addresses: {a: [10.0.0.0/8], b: [10.0.0.0/8]}}", "is the range of a already"),
             ("{addresses: {a: [10.0.0.1/8]}}", "is no address range"),
             ("{addresses: {\"a:b\": [10.0.0.0/8]}}", "is no sandbox's name"),
+            ("{certificates: [{uri: 'https://a/*'}]}", "is no SPIFFE ID"),
+            ("{certificates: [{uri: 'spiffe://*/a'}]}", "is no SPIFFE ID"),
+            ("{certificates: [{uri: 'spiffe://a/*/*'}]}", "is no SPIFFE ID"),
+            ("{certificates: [{uri: 'spiffe://a/b'}]}", "does not say whose"),
+            ("{certificates: [{uri: 'spiffe://a/b', sandbox: 'a b'}]}", "is no sandbox's name"),
+            ("{certificates: [{sandbox: a}]}", "uri is missing"),
         ] {
             let error = Policy::from_yaml("p", &format!("version: 1\nidentity: {identity}\n")).expect_err("refused").to_string();
             assert!(error.contains("line 2") && error.contains(said), "{error}");

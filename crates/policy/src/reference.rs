@@ -88,6 +88,8 @@ mod tests {
                 Some("push") if last == "repositories" => format!("push: [{{{yaml}}}]"),
                 Some("push") => format!("push: [{{repositories: ['**'], {yaml}}}]"),
                 Some("only") => only(last, &yaml),
+                Some("certificates") if last == "uri" => format!("certificates: [{{{yaml}}}]"),
+                Some("certificates") => format!("certificates: [{{uri: 'spiffe://a/b', {yaml}}}]"),
                 Some("extra") if last == "detectors" => format!("extra: [{{{yaml}, hosts: [a.example]}}]"),
                 Some("extra") if last == "hosts" => format!("extra: [{{{yaml}, detectors: [jwt]}}]"),
                 Some("extra") => format!("extra: [{{{yaml}, detectors: [jwt], hosts: [a.example]}}]"),

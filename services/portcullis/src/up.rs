@@ -38,6 +38,15 @@ pub(crate) struct UpArgs {
     /// Where the proxy listens; port 0 lets the system pick one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:3128")]
     listen: SocketAddr,
+    /// Speak TLS with sandboxes, with this certificate (PEM) of the gateway.
+    #[arg(long, value_name = "FILE", requires = "listen_key")]
+    listen_certificate: Option<PathBuf>,
+    /// The key of that certificate, PEM.
+    #[arg(long, value_name = "FILE", requires = "listen_certificate")]
+    listen_key: Option<PathBuf>,
+    /// Demand client certificates of this CA (PEM); `identity.certificates` of the policy says whose they are.
+    #[arg(long, value_name = "FILE", requires = "listen_certificate")]
+    client_ca: Option<PathBuf>,
     /// Let requests pass unscanned while the scanner is down (marked on the response and counted).
     #[arg(long)]
     fail_open: bool,
@@ -80,6 +89,7 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     let settings = stack::Settings {
         envoy,
         listen: args.listen,
+        tls: tls(&args)?,
         fail_open: args.fail_open,
         policy: args.policy.clone(),
         rules: args.rules.clone(),
@@ -92,7 +102,8 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     let token = run_token(&args, &state)?;
     let mut stack = stack::Stack::start(&state, &settings)?;
     let proxy = stack.wait_ready(READY_WITHIN, &signals)?;
-    let environment = environment::Environment::new(proxy, token.as_ref().map(RunToken::credentials), &stack.bundle());
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let environment = environment::Environment::new(scheme, proxy, token.as_ref().map(RunToken::credentials), &stack.bundle());
     if args.command.is_empty() {
         out::line(&environment.exports())?;
         out::line(&format!(
@@ -109,6 +120,14 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     command.args(&args.command[1..]).envs(environment.variables());
     let child = command.spawn().with_context(|| format!("cannot run {}", args.command[0]))?;
     stack.supervise_with(&signals, child)
+}
+
+/// TLS at the listener, with paths that hold wherever Envoy runs.
+fn tls(args: &UpArgs) -> Result<Option<envoy_config::Tls>> {
+    let (Some(certificate), Some(key)) = (&args.listen_certificate, &args.listen_key) else { return Ok(None) };
+    let full = |path: &PathBuf| std::fs::canonicalize(path).with_context(|| format!("cannot read {}", path.display()));
+    let client_ca = args.client_ca.as_ref().map(full).transpose()?;
+    Ok(Some(envoy_config::Tls { certificate: full(certificate)?, key: full(key)?, client_ca }))
 }
 
 /// Where the policy wants to know who sends, the one who starts this is known by a token that is good for this run.

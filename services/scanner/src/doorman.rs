@@ -1,4 +1,4 @@
-//! Who sends: by proxy credentials, by address, or nobody in particular.
+//! Who sends: by proxy credentials, by client certificate, by address, or nobody in particular.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -64,8 +64,14 @@ impl Doorman {
                 None => (NOBODY.to_owned(), Identity::Refused),
             };
         }
-        let address = seen.source.and_then(|text| text.parse::<IpAddr>().ok());
         let snapshot = self.inspector.snapshot();
+        if let Some(uri) = seen.certificate.filter(|_| snapshot.policy.knows_certificates()) {
+            return match snapshot.policy.sandbox_of_certificate(uri) {
+                Some(name) => (name, Identity::Certificate),
+                None => (NOBODY.to_owned(), Identity::Refused),
+            };
+        }
+        let address = seen.source.and_then(|text| text.parse::<IpAddr>().ok());
         match address.and_then(|address| snapshot.policy.sandbox_at(address)) {
             Some(name) => (name.to_owned(), Identity::Address),
             None => (self.others.as_ref().to_owned(), Identity::Unknown),

@@ -1,9 +1,10 @@
 //! The CA of the outside world: it signs the certificates of origins.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -38,6 +39,21 @@ impl TestCa {
     #[must_use]
     pub fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// A certificate and its key, both PEM, for addresses (of a server) or URIs (of a client).
+    ///
+    /// # Errors
+    /// One of the names cannot stand in a certificate.
+    pub fn leaf(&self, addresses: &[IpAddr], uris: &[&str]) -> Result<(String, String)> {
+        let key = KeyPair::generate()?;
+        let mut params = CertificateParams::default();
+        params.distinguished_name = named("leaf");
+        params.subject_alt_names = addresses.iter().map(|address| SanType::IpAddress(*address)).collect();
+        for uri in uris {
+            params.subject_alt_names.push(SanType::URI((*uri).try_into()?));
+        }
+        Ok((params.signed_by(&key, &self.issuer)?.pem(), key.serialize_pem()))
     }
 
     /// A TLS server for these names, offering `h2` and `http/1.1`.

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -20,6 +20,8 @@ pub struct Client {
     proxy: SocketAddr,
     roots: Arc<RootCertStore>,
     proxy_headers: Vec<(String, String)>,
+    /// TLS to the proxy itself.
+    proxy_tls: Option<Arc<ClientConfig>>,
 }
 
 /// What became of a CONNECT.
@@ -36,7 +38,7 @@ impl Client {
     pub fn new(proxy: SocketAddr, ca_pem: &str) -> Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).context("CA of the gateway")?)?;
-        Ok(Self { proxy, roots: Arc::new(roots), proxy_headers: Vec::new() })
+        Ok(Self { proxy, roots: Arc::new(roots), proxy_headers: Vec::new(), proxy_tls: None })
     }
 
     /// The same with one more header towards the proxy (on CONNECT and on absolute-form requests), such as `Proxy-Authorization`.
@@ -50,6 +52,27 @@ impl Client {
     #[must_use]
     pub fn with_credentials(self, credentials: &str) -> Self {
         self.proxy_header("Proxy-Authorization", &format!("Basic {}", data_encoding::BASE64.encode(credentials.as_bytes())))
+    }
+
+    /// The same that speaks TLS with the proxy, whose certificate is of this CA, and shows a certificate of its own (with key, PEM).
+    ///
+    /// # Errors
+    /// A text is not what it should be.
+    pub fn with_proxy_tls(mut self, ca_pem: &str, own: Option<(&str, &str)>) -> Result<Self> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).context("CA of the proxy")?)?;
+        let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots);
+        let config = match own {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let certificate = CertificateDer::from_pem_slice(certificate.as_bytes())?;
+                config.with_client_auth_cert(vec![certificate], PrivateKeyDer::from_pem_slice(key.as_bytes())?)?
+            }
+        };
+        self.proxy_tls = Some(Arc::new(config));
+        Ok(self)
     }
 
     /// Sends a request and reads the response, over a connection of its own. A refused CONNECT is a response too.
@@ -83,7 +106,9 @@ impl Client {
     pub async fn connect(&self) -> Result<Connection> {
         let stream = patiently("the proxy to accept", TcpStream::connect(self.proxy)).await?.context("connect to the proxy")?;
         stream.set_nodelay(true)?;
-        Ok(Connection::new(stream))
+        let Some(config) = &self.proxy_tls else { return Ok(Connection::new(stream)) };
+        let connecting = TlsConnector::from(Arc::clone(config)).connect(ServerName::from(self.proxy.ip()), stream);
+        Ok(Connection::new(patiently("the proxy's TLS handshake", connecting).await?.context("TLS with the proxy")?))
     }
 
     /// Opens a CONNECT tunnel to `host:port`.

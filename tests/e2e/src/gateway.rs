@@ -316,7 +316,7 @@ pub fn binary() -> Result<PathBuf> {
 
 /// Credentials and address of a proxy's URL.
 fn split_proxy(url: &str) -> (Option<&str>, &str) {
-    let rest = url.trim_start_matches("http://");
+    let rest = url.trim_start_matches("http://").trim_start_matches("https://");
     rest.rsplit_once('@').map_or((None, rest), |(credentials, address)| (Some(credentials), address))
 }
 

@@ -65,6 +65,14 @@ impl Stack {
         stack
     }
 
+    /// Starts everything and proves nothing: its own client may not be let in.
+    ///
+    /// # Panics
+    /// Something did not start; the text holds the logs.
+    pub async fn start_unproven(args: &[&str]) -> Self {
+        Self::assemble(args, &[], Some("127.0.0.0/8"), None).await
+    }
+
     /// Starts everything, but loopback is private as in real life: no origin can be reached.
     ///
     /// # Panics

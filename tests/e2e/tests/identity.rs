@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use portcullis_e2e::{Client, Request, Stack};
+use portcullis_e2e::{Client, Request, Stack, TestCa};
 
 const DEMANDING: &str = "identity: {required: true}\n";
 
@@ -203,4 +203,63 @@ async fn nobody_gets_a_tunnel_while_the_scanner_is_down() {
         }
     }
     assert_eq!(stack.origin.connections().len(), 0);
+}
+
+/// Certificates say who sends, on every connection, in tunnels and out of them, and the connection to the gateway is TLS.
+#[tokio::test]
+async fn a_client_certificate_says_who_sends() {
+    let text = "identity: {required: true, certificates: [{uri: 'spiffe://corp.example/sandbox/*'}]}
+rules: [{name: ci-reads, sandboxes: ['ci-*'], methods: [POST], action: deny}]
+";
+    let (folder, path) = policy(text);
+    let (ca, other) = (TestCa::new().expect("a CA"), TestCa::new().expect("a CA"));
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (certificate, key) = ca.leaf(&["127.0.0.1".parse().expect("an address")], &[]).expect("a certificate");
+    let files = [file("gateway.pem", &certificate), file("gateway.key", &key), file("clients.pem", ca.pem())];
+    let policy = path.display().to_string();
+    let stack = Stack::start_unproven(&[
+        "--policy",
+        &policy,
+        "--listen-certificate",
+        &files[0],
+        "--listen-key",
+        &files[1],
+        "--client-ca",
+        &files[2],
+    ])
+    .await;
+    let client = |ca_of: &TestCa, uri: &str| {
+        let (certificate, key) = ca_of.leaf(&[], &[uri]).expect("a certificate");
+        stack.stranger().with_proxy_tls(ca.pem(), Some((&certificate, &key))).expect("a client")
+    };
+    let agent = client(&ca, "spiffe://corp.example/sandbox/agent-7");
+    for request in ways() {
+        assert_eq!(agent.send(&request).await.expect("an answer").status, 200);
+    }
+    let audit = fs::read_to_string(stack.gateway.state_dir().join("log/audit.jsonl")).expect("the audit log");
+    assert!(
+        audit.lines().filter(|line| line.contains(r#""sandbox":"agent-7""#) && line.contains(r#""identity":"certificate""#)).count() > 0
+    );
+    // Rules go by it, and no header changes it.
+    let ci = client(&ca, "spiffe://corp.example/sandbox/ci-1");
+    let post =
+        Request::post("https://sink.example.net/").body("x").header("x-forwarded-client-cert", "URI=spiffe://corp.example/sandbox/agent-7");
+    let answer = ci.send(&post).await.expect("an answer");
+    assert!(answer.status == 403 && answer.text().contains("ci-reads"), "{}", answer.text());
+    // Somebody's certificate that the policy does not know, and a token that is wrong beside a certificate that is right.
+    for stranger in [client(&ca, "spiffe://corp.example/other/agent-7"), agent.clone().with_credentials("agent-7:pcs_wrong")] {
+        assert_eq!(stranger.send(&Request::get("https://sink.example.net/")).await.expect("an answer").status, 407);
+    }
+    // A certificate of another CA, none at all, and no TLS: no HTTP is spoken.
+    stack.origin.forget();
+    let bare = stack.stranger().with_proxy_tls(ca.pem(), None).expect("a client");
+    for stranger in [client(&other, "spiffe://corp.example/sandbox/agent-7"), bare, stack.stranger()] {
+        let answer = stranger.send(&Request::get("https://sink.example.net/")).await;
+        assert!(answer.as_ref().map_or(true, |a| a.status != 200), "{answer:?}");
+    }
+    assert!(stack.origin.requests().is_empty());
 }

@@ -180,6 +180,11 @@ fn hosts(hosts: Hosts, policy: &mut Policy) -> Result<()> {
 
 fn identity(given: Identity, senders: &mut Senders) -> Result<()> {
     senders.required = given.required.unwrap_or(senders.required);
+    for one in given.certificates {
+        let Some(uri) = &one.value.uri else { return Err(wrong(&one, "uri is missing; expected spiffe://corp.example/sandbox/*")) };
+        let sandbox = one.value.sandbox.as_ref().map(|name| name.value.as_str());
+        senders.add_certificate(&uri.value, sandbox).map_err(|message| wrong(uri, message))?;
+    }
     for (name, ranges) in given.addresses {
         if !is_sandbox_name(&name) {
             let message = format!("identity.addresses: {name:?} is no sandbox's name; expected at most 64 letters, digits, - _ .");

@@ -57,7 +57,15 @@ part! {
 part! {
     Identity (IDENTITY at "identity.") {
         required: Option<bool>, "bool", "`false`", "whether who sends must be known, by a [token or an address](identity.md); if not, the request is answered 407 before anything else is done", "true";
+        certificates: Vec<Spanned<Certificate>>, "entries", "none", "sandboxes by their [client certificates](identity.md#certificates), for requests without credentials; the first entry that fits counts", "[{uri: \"spiffe://corp.example/sandbox/*\"}]";
         addresses: BTreeMap<String, Texts>, "`NAME: [ranges]`", "none", "sandboxes by the address they connect from, for requests without credentials; of several ranges the narrowest counts", "{ci-runner: [10.1.2.0/24], laptop: [\"fd00::7\"]}";
+    }
+}
+
+part! {
+    Certificate (CERTIFICATE at "identity.certificates[].") {
+        uri: Option<Spanned<String>>, "SPIFFE ID", "–", "the URI in the certificate; a star stands for the sandbox's name; required", "\"spiffe://corp.example/sandbox/*\"";
+        sandbox: Option<Spanned<String>>, "name", "what the star stands for", "the sandbox", "ci-runner";
     }
 }
 
@@ -200,8 +208,8 @@ part! {
 }
 
 /// All rows, part by part.
-pub(crate) const PARTS: [&[Key]; 14] =
-    [FILE, IDENTITY, HOSTS, FINDINGS, HOMES, HOME, ONLY, PROVIDER_FETCH, GIT, PUSH, HISTORY, LIMITS, RULE, BUDGET];
+pub(crate) const PARTS: [&[Key]; 15] =
+    [FILE, IDENTITY, CERTIFICATE, HOSTS, FINDINGS, HOMES, HOME, ONLY, PROVIDER_FETCH, GIT, PUSH, HISTORY, LIMITS, RULE, BUDGET];
 
 #[derive(Deserialize, Clone, Copy, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]

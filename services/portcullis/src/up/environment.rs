@@ -25,9 +25,9 @@ pub(crate) struct Environment(Vec<(&'static str, String)>);
 
 impl Environment {
     /// The environment for a proxy at `proxy`, which is told who asks (`NAME:TOKEN`) if it wants to know, and the CA bundle at `bundle`.
-    pub(crate) fn new(proxy: SocketAddr, credentials: Option<&str>, bundle: &Path) -> Environment {
+    pub(crate) fn new(scheme: &str, proxy: SocketAddr, credentials: Option<&str>, bundle: &Path) -> Environment {
         let credentials = credentials.map(|text| format!("{text}@")).unwrap_or_default();
-        let url = format!("http://{credentials}{proxy}");
+        let url = format!("{scheme}://{credentials}{proxy}");
         let mut variables: Vec<(&'static str, String)> = PROXY.iter().map(|name| (*name, url.clone())).collect();
         variables.extend(["NO_PROXY", "no_proxy"].map(|name| (name, "localhost,127.0.0.1,::1".into())));
         variables.extend(BUNDLE.iter().map(|name| (*name, bundle.display().to_string())));
@@ -62,14 +62,14 @@ mod tests {
 
     #[test]
     fn a_path_with_blanks_survives_the_shell() {
-        let exports = Environment::new("127.0.0.1:3128".parse().unwrap(), None, Path::new("/home/a b/it's.pem")).exports();
+        let exports = Environment::new("http", "127.0.0.1:3128".parse().unwrap(), None, Path::new("/home/a b/it's.pem")).exports();
         assert!(exports.contains("export HTTPS_PROXY=http://127.0.0.1:3128\n"));
         assert!(exports.contains(r"export SSL_CERT_FILE='/home/a b/it'\''s.pem'"));
     }
 
     #[test]
     fn who_asks_stands_in_the_url() {
-        let exports = Environment::new("127.0.0.1:3128".parse().unwrap(), Some("local:pcs_x"), Path::new("/b.pem")).exports();
+        let exports = Environment::new("http", "127.0.0.1:3128".parse().unwrap(), Some("local:pcs_x"), Path::new("/b.pem")).exports();
         assert!(exports.contains("export https_proxy=http://local:pcs_x@127.0.0.1:3128\n"), "{exports}");
     }
 }

@@ -16,6 +16,8 @@ const SOURCE: &str = include_str!("../../../../envoy/envoy.yaml");
 pub(crate) struct Values {
     /// Where the proxy listens.
     pub(crate) listen: SocketAddr,
+    /// TLS between sandboxes and gateway.
+    pub(crate) tls: Option<Tls>,
     /// The admin socket.
     pub(crate) admin: PathBuf,
     /// The access log.
@@ -32,6 +34,16 @@ pub(crate) struct Values {
     pub(crate) allow_upstream: Vec<Cidr>,
     /// Trusted CA certificates for upstreams.
     pub(crate) upstream_ca: PathBuf,
+}
+
+/// TLS between sandboxes and gateway.
+#[derive(Debug, Clone)]
+pub(crate) struct Tls {
+    /// The gateway's certificate and key.
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// The CA of client certificates, which are demanded then.
+    pub(crate) client_ca: Option<PathBuf>,
 }
 
 /// The configuration with `values` set, as JSON (which Envoy reads like YAML).
@@ -72,7 +84,28 @@ pub(crate) fn render(values: &Values) -> Result<String> {
         }
     });
     missing?;
+    if let Some(tls) = &values.tls {
+        let chain =
+            at(&mut root, "/static_resources/listeners/0/filter_chains/0")?.as_object_mut().context("envoy/envoy.yaml: no filter chain")?;
+        chain.insert("transport_socket".into(), transport_socket(tls));
+    }
     Ok(serde_json::to_string_pretty(&root)?)
+}
+
+fn transport_socket(tls: &Tls) -> Value {
+    let file = |path: &Path| json!({"filename": path});
+    let mut common = json!({
+        "alpn_protocols": ["h2", "http/1.1"],
+        "tls_certificates": [{"certificate_chain": file(&tls.certificate), "private_key": file(&tls.key)}],
+    });
+    if let (Some(ca), Some(common)) = (&tls.client_ca, common.as_object_mut()) {
+        common.insert("validation_context".into(), json!({"trusted_ca": file(ca)}));
+    }
+    json!({"name": "envoy.transport_sockets.tls", "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        "require_client_certificate": tls.client_ca.is_some(),
+        "common_tls_context": common,
+    }})
 }
 
 fn at<'v>(root: &'v mut Value, pointer: &str) -> Result<&'v mut Value> {

@@ -22,6 +22,7 @@ use crate::signals::Signals;
 pub(crate) struct Settings {
     pub(crate) envoy: PathBuf,
     pub(crate) listen: SocketAddr,
+    pub(crate) tls: Option<super::envoy_config::Tls>,
     pub(crate) fail_open: bool,
     pub(crate) policy: Option<PathBuf>,
     pub(crate) rules: Vec<PathBuf>,
@@ -122,6 +123,7 @@ impl Stack {
             )?;
         let values = Values {
             listen: settings.listen,
+            tls: settings.tls.clone(),
             admin: sockets.join("admin.sock"),
             access_log: log.join("access.log"),
             scanner: sockets.join("scanner.sock"),

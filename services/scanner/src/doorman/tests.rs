@@ -26,7 +26,7 @@ fn basic_of(text: &str) -> String {
 #[test]
 fn credentials_count_before_the_address_and_wrong_ones_count_too() {
     let (_folder, doorman, token) = doorman("identity: {addresses: {net: [10.0.0.0/8]}}\n");
-    let who = |credentials: Option<&str>, source: Option<&str>| doorman.who(&Seen { credentials, source });
+    let who = |credentials: Option<&str>, source: Option<&str>| doorman.who(&Seen { credentials, certificate: None, source });
     let known = who(Some(&basic_of(&format!("agent-7:{token}"))), Some("10.0.0.1"));
     assert!(known.0 == "agent-7" && matches!(known.1, Identity::Token(_)), "{known:?}");
     assert_eq!(who(None, Some("10.0.0.1")), ("net".to_owned(), Identity::Address));
@@ -48,6 +48,27 @@ fn credentials_count_before_the_address_and_wrong_ones_count_too() {
     ] {
         assert_eq!(who(Some(&wrong), Some("10.0.0.1")), (NOBODY.to_owned(), Identity::Refused), "{} bytes", wrong.len());
     }
+}
+
+#[test]
+fn a_certificate_counts_after_credentials_and_before_the_address() {
+    let certificates = "certificates: [{uri: 'spiffe://corp.example/sandbox/*'}, {uri: 'spiffe://corp.example/ci', sandbox: ci}]";
+    let (_folder, doorman, token) = doorman(&format!("identity: {{addresses: {{net: [10.0.0.0/8]}}, {certificates}}}\n"));
+    let who =
+        |credentials: Option<&str>, certificate: Option<&str>| doorman.who(&Seen { credentials, certificate, source: Some("10.0.0.1") });
+    let named = |name: &str| (name.to_owned(), Identity::Certificate);
+    assert_eq!(who(None, Some("spiffe://corp.example/sandbox/agent-9")), named("agent-9"));
+    assert_eq!(who(None, Some("spiffe://corp.example/ci")), named("ci"));
+    assert_eq!(who(None, None).1, Identity::Address);
+    let credentials = basic_of(&format!("agent-7:{token}"));
+    assert_eq!(who(Some(&credentials), Some("spiffe://corp.example/ci")).0, "agent-7");
+    let two = "spiffe://corp.example/ci,spiffe://corp.example/sandbox/x";
+    for wrong in ["spiffe://evil.example/sandbox/agent-9", "spiffe://corp.example/sandbox/a/b", "spiffe://corp.example/sandbox/", two] {
+        assert_eq!(who(None, Some(wrong)), (NOBODY.to_owned(), Identity::Refused), "{wrong}");
+    }
+    let (_folder, indifferent, _) = self::doorman("identity: {addresses: {net: [10.0.0.0/8]}}\n");
+    let seen = Seen { credentials: None, certificate: Some("spiffe://corp.example/ci"), source: Some("10.0.0.1") };
+    assert_eq!(indifferent.who(&seen).1, Identity::Address, "the policy does not ask for certificates");
 }
 
 #[test]

@@ -20,13 +20,15 @@ const CHAIN_TLS: &str = "tunnel_tls";
 const CHAIN_PLAIN: &str = "tunnel_plain";
 const SOURCE: &str = "filter_state['egress.source']";
 const CREDENTIALS: &str = "filter_state['egress.user']";
+const CERTIFICATE: &str = "filter_state['egress.certificate']";
 /// What Envoy puts where there is nothing.
 const NOTHING: &str = "-";
 const SERVER_NAME: &str = "connection.requested_server_name";
 
-/// What the gateway saw of who sends: `Proxy-Authorization`, and the address.
+/// What the gateway saw of who sends: `Proxy-Authorization`, the URI of a verified client certificate, and the address.
 pub(crate) struct Seen<'a> {
     pub(crate) credentials: Option<&'a str>,
+    pub(crate) certificate: Option<&'a str>,
     pub(crate) source: Option<&'a str>,
 }
 
@@ -54,7 +56,7 @@ fn arrival(
     let attribute = |name: &str| attributes.get(FILTER).and_then(|all| all.fields.get(name)).and_then(|value| text_of(value.kind.as_ref()));
     let said = |name: &str| attribute(name).filter(|text| !text.is_empty() && *text != NOTHING);
     // Only what the gateway saw itself: within a tunnel no header of the agent's says anything about who it is.
-    let (sandbox, identity) = who(&Seen { credentials: said(CREDENTIALS), source: said(SOURCE) });
+    let (sandbox, identity) = who(&Seen { credentials: said(CREDENTIALS), certificate: said(CERTIFICATE), source: said(SOURCE) });
     let mut head = Head {
         request_id,
         sandbox,

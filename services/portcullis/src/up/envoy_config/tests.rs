@@ -3,6 +3,7 @@ use super::*;
 fn values() -> Values {
     Values {
         listen: "127.0.0.1:4000".parse().unwrap(),
+        tls: None,
         admin: "/s/admin.sock".into(),
         access_log: "/s/access.log".into(),
         scanner: "/s/scanner.sock".into(),
