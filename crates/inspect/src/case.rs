@@ -9,10 +9,11 @@ use policy::{
     Would,
 };
 
+use crate::chains::{self, Shard, When};
 use crate::inspector::{Shared, Snapshot};
 use crate::ledger::{Account, Asked, Over};
 use crate::push::Refs;
-use crate::{Head, Outcome};
+use crate::{Head, Identity, Outcome};
 
 /// So many findings are kept (and judged together); what comes after is judged batch by batch and counted.
 const MAX_FINDINGS: usize = 1024;
@@ -50,6 +51,8 @@ pub(crate) struct Case {
     /// Fingerprints of what policy lets travel: a rescan after redaction may find these again.
     tolerated: BTreeSet<Fingerprint>,
     pub(crate) body_bytes: u64,
+    /// Whether the sender's requests belong together.
+    remembers: bool,
     cacheable: u32,
     hits: u32,
 }
@@ -77,6 +80,7 @@ impl Case {
             fetch: None,
             tolerated: BTreeSet::new(),
             body_bytes: 0,
+            remembers: true,
             cacheable: 0,
             hits: 0,
         }
@@ -116,7 +120,7 @@ impl Case {
     /// Takes in parts of known secrets: those that say too much together with what the sandbox has sent before are findings.
     pub(crate) fn assembled(&mut self, parts: &[Part]) -> Vec<Finding> {
         let window = u64::try_from(self.snapshot.policy.history().pieces.as_millis()).unwrap_or(u64::MAX);
-        if window == 0 {
+        if window == 0 || !self.remembers {
             return Vec::new();
         }
         let (ledger, subject) = (&self.shared.ledger, &self.subject);
@@ -165,6 +169,16 @@ impl Case {
         judged
     }
 
+    /// Takes in the short values of a part of the request: secrets that they make together with what the sandbox has sent before.
+    pub(crate) fn chained(&mut self, shards: &[Shard<'_>]) -> Vec<Located> {
+        let window = u64::try_from(self.snapshot.policy.history().pieces.as_millis()).unwrap_or(u64::MAX);
+        if window == 0 || !self.remembers {
+            return chains::within(&self.snapshot.engine, shards);
+        }
+        let when = When { sandbox: &self.subject.sandbox, at: self.subject.at, window };
+        self.shared.chains.send(&self.snapshot.engine, when, shards)
+    }
+
     /// Takes in findings of the body.
     pub(crate) fn take_body(&mut self, findings: Vec<Finding>, coverage: Coverage) -> Vec<Judged> {
         self.take(findings.into_iter().map(|finding| Located { location: Location::Body, finding }).collect(), coverage)
@@ -201,6 +215,7 @@ impl Case {
 
     /// Admission, and then what the rules set: how large the body may be, and how much the sandbox may send.
     pub(crate) fn admit(&mut self, head: &Head) {
+        self.remembers = head.identity != Identity::Unrelated;
         let query = head.path.iter().position(|b| *b == b'?').and_then(|at| head.path.get(at + 1..)).unwrap_or_default();
         let query = String::from_utf8_lossy(query);
         let headers = || head.headers.iter().map(|h| (h.name.clone(), String::from_utf8_lossy(&h.value).into_owned())).collect();

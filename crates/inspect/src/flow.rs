@@ -11,6 +11,7 @@ use policy::{Action, Judged, Located, Reason, Redaction};
 
 use crate::calls::{self, Calls};
 use crate::case::Case;
+use crate::chains;
 use crate::frames::{self, Frame};
 use crate::memory::Grant;
 use crate::push::Push;
@@ -340,6 +341,14 @@ impl Flow {
         self.found(report.findings.clone(), report.coverage);
         if self.case.denied() {
             return None;
+        }
+        if self.body.media.content_encoding.is_empty() {
+            let content_type = self.case.subject.content_type.clone();
+            let found = self.case.chained(&chains::of_body(&content_type, &self.held));
+            self.found(found.into_iter().map(|located| located.finding).collect(), Coverage::Complete);
+            if self.case.denied() {
+                return None;
+            }
         }
         if self.replacements.is_empty() {
             return Some(self.cut(self.held.len()));

@@ -8,6 +8,7 @@ use policy::{Action, Located, Reason, Redaction, Subject};
 
 use crate::calls::Calls;
 use crate::case::Case;
+use crate::chains;
 use crate::flow::{Body, Flow, Opened};
 use crate::inspector::{Shared, Snapshot};
 use crate::normal::{self, Normal};
@@ -58,6 +59,13 @@ pub(crate) fn open(shared: Arc<Shared>, snapshot: Arc<Snapshot>, head: &Head) ->
         return Opened::Decided(case.outcome(), HeadEdits::default());
     }
     let edits = parts(&mut case, head, head_signed);
+    if !case.denied() {
+        let found = case.chained(&chains::of_head(head));
+        // The rest is elsewhere: there is nothing to put in its place.
+        if case.take(found, Coverage::Complete).iter().any(|judged| judged.action == Action::Redact) {
+            case.deny(Reason::RedactionImpossible);
+        }
+    }
     if case.denied() {
         return Opened::Decided(case.outcome(), edits);
     }

@@ -10,6 +10,9 @@ pub enum Identity {
     /// It is not known: nothing was presented.
     #[default]
     Unknown,
+    /// It is not known, and nothing says that such requests are of one sender: records and calls that name no sandbox. What one of them holds
+    /// says nothing of the next.
+    Unrelated,
     /// Credentials were presented, and they are nobody's.
     Refused,
     /// By the token of this id.
@@ -26,7 +29,7 @@ impl Identity {
     /// The word that audit records use.
     pub fn as_str(&self) -> &'static str {
         match self {
-            Identity::Unknown => "unknown",
+            Identity::Unknown | Identity::Unrelated => "unknown",
             Identity::Refused => "refused",
             Identity::Token(_) => "token",
             Identity::Certificate => "certificate",
@@ -48,7 +51,7 @@ impl Identity {
         match self {
             // Who shows a token that was taken back must not go on as nobody in particular.
             Identity::Refused => Some(Reason::IdentityUnknown),
-            Identity::Unknown if policy.identity_required() => Some(Reason::IdentityRequired),
+            Identity::Unknown | Identity::Unrelated if policy.identity_required() => Some(Reason::IdentityRequired),
             _ => None,
         }
     }

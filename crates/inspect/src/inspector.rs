@@ -7,6 +7,7 @@ use engine::Engine;
 use policy::{Policy, PolicyLimits};
 
 use crate::cache::{self, Reports};
+use crate::chains;
 use crate::ledger::Ledger;
 use crate::{CacheStats, Head, Memory, Opened, Outcome, head};
 
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) memory: Arc<Memory>,
     pub(crate) reports: Reports,
     pub(crate) ledger: Ledger,
+    pub(crate) chains: chains::Memory,
 }
 
 /// Opens flows. Cheap to clone; clones share snapshot, memory and cache.
@@ -43,7 +45,12 @@ impl Inspector {
 
     /// The same with a key of the caller's, which must be random and secret: cached bytes are known by their keyed hash.
     pub fn with_cache_key(snapshot: Snapshot, cache_entries: u64, cache_key: [u8; 32]) -> Inspector {
-        let shared = Shared { memory: Arc::default(), reports: Reports::new(cache_entries, cache_key), ledger: Ledger::default() };
+        let shared = Shared {
+            memory: Arc::default(),
+            reports: Reports::new(cache_entries, cache_key),
+            ledger: Ledger::default(),
+            chains: chains::Memory::default(),
+        };
         Inspector { snapshot: Arc::new(ArcSwap::from_pointee(snapshot)), shared: Arc::new(shared) }
     }
 

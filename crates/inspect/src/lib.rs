@@ -10,6 +10,7 @@ mod audit;
 mod cache;
 mod calls;
 mod case;
+mod chains;
 mod facts;
 mod flow;
 mod frames;

@@ -197,7 +197,7 @@ fn head_of(head: Option<pb::RequestHead>, end: bool) -> Result<Head, Status> {
     let or = |text: String, default: &str| if text.is_empty() { default.to_owned() } else { text };
     Ok(Head {
         request_id: if id.is_empty() { request_id() } else { id },
-        identity: if sandbox.is_empty() { Identity::Unknown } else { Identity::Given },
+        identity: if sandbox.is_empty() { Identity::Unrelated } else { Identity::Given },
         sandbox: or(sandbox, "api"),
         at: crate::record::milliseconds(),
         method: or(method, "POST"),

@@ -155,8 +155,12 @@ impl Server {
 }
 
 fn scanner() -> (Arc<crate::inspector::Shared>, Shared) {
-    let shared =
-        crate::inspector::Shared { memory: Arc::default(), reports: crate::cache::Reports::new(0, [0; 32]), ledger: Ledger::default() };
+    let shared = crate::inspector::Shared {
+        memory: Arc::default(),
+        reports: crate::cache::Reports::new(0, [0; 32]),
+        ledger: Ledger::default(),
+        chains: Default::default(),
+    };
     let shared = Arc::new(shared);
     (Arc::clone(&shared), Shared::new(shared))
 }

@@ -134,7 +134,7 @@ part! {
 
 part! {
     History (HISTORY at "history.") {
-        pieces: Option<Spanned<String>>, "0s–168h", "`1h`", "parts of one [known secret](known-secrets.md) that a sandbox sends within so long count together, whatever requests they are in; `0s`: each request by itself", "24h";
+        pieces: Option<Spanned<String>>, "0s–168h", "`1h`", "[parts of one secret](limits.md) that a sandbox sends within so long count together, whatever requests they are in; `0s`: each request by itself", "24h";
         on_loss: Option<Permission>, "`allow`, `deny`", "`allow`", "requests under a budget while [shared counts](#counting-together) cannot be shared; `allow`: each scanner counts for itself until they can", "deny";
     }
 }

@@ -91,7 +91,7 @@ impl Request {
             None => Bytes::new(),
         };
         let request_id = self.id.as_str().map_or_else(|| self.id.to_string(), str::to_owned);
-        let identity = if self.sandbox.is_some() { Identity::Given } else { Identity::Unknown };
+        let identity = if self.sandbox.is_some() { Identity::Given } else { Identity::Unrelated };
         let sandbox = self.sandbox.unwrap_or_else(|| "replay".into());
         let at = self.time.as_deref().map_or_else(|| Ok(now()), milliseconds)?;
         let (method, path, end) = (self.method, Bytes::from(path), body.is_empty());
