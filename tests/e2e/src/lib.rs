@@ -28,7 +28,7 @@ use std::time::Duration;
 pub use authority::TestCa;
 pub use client::Client;
 pub use connection::{Connection, Response};
-pub use dns::Dns;
+pub use dns::{Dns, dns_reply};
 pub use fake::{FakeScanner, RunningFake};
 pub use gateway::{Gateway, GatewayOptions, binary};
 pub use h2::{H2, H2Stream};
