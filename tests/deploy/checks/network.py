@@ -1,0 +1,207 @@
+"""Who may speak to whom: the rendered network policies are evaluated as Kubernetes defines them, and held to a table written by hand."""
+import ipaddress
+
+import yaml
+
+# Pods that stand for others: a resolver, Prometheus, a caller of the Scan API, and two that nothing was said about.
+OTHERS = {
+    "dns": ("kube-system", {"k8s-app": "kube-dns"}),
+    "openshift-dns": ("openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"}),
+    "prometheus": ("monitoring", {}),
+    "api-client": ("ci", {"portcullis.dev/scan-api-client": "true"}),
+    "stranger": ("default", {}),
+    # Labels of ours in a namespace that is not.
+    "impostor": ("default", {"app.kubernetes.io/name": "portcullis", "app.kubernetes.io/component": "gateway"}),
+    "unlabelled, ours": ("portcullis", {}),
+    "unlabelled sandbox": ("portcullis-sandboxes", {}),
+    # A sandbox that calls itself a client of the Scan API.
+    "sandbox as client": ("portcullis-sandboxes", {"portcullis.dev/scan-api-client": "true"}),
+}
+NAMESPACES = {"monitoring": {"portcullis.dev/monitoring": "true"}}
+ADDRESSES = {
+    "world": "140.82.121.3", "world, IPv6": "2606:50c0:8000::153", "metadata": "169.254.169.254", "metadata, IPv6": "fd00:ec2::254",
+    "private": "10.1.2.3", "cgnat": "100.100.100.200", "loopback": "127.0.0.1", "node-local DNS": "169.254.20.10", "mapped": "::ffff:10.1.2.3",
+    "nat64": "64:ff9b::a01:203", "link-local": "fe80::1",
+}
+PORTS = [22, 53, 80, 443, 853, 3128, 5353, 6443, 8080, 8443, 9001, 9002, 9003, 9090, 9901, 10250]
+
+SANDBOXES = ["unlabelled sandbox", "sandbox as client"]
+# From, to, ports. Nothing else may be.
+ALWAYS = [
+    ("gateway", "scanner", {9001}), ("gateway", "certificates", {9002}), ("gateway", "dns", {"53/UDP", 53}),
+    ("gateway", "world", {80, 443}), ("gateway", "world, IPv6", {80, 443}),
+    ("prometheus", "gateway", {9901}), ("prometheus", "scanner", {9090}), ("prometheus", "certificates", {9090}),
+    *((s, "gateway", {3128}) for s in SANDBOXES),
+]
+# The API server may be anywhere but at a link-local address.
+PKI = [("pki", a, {443, 6443}) for a in ADDRESSES if not a.startswith(("metadata", "node-local", "link-local"))]
+PKI += [("pki", "metadata, IPv6", {443, 6443})]
+PROBE = [("probe", "gateway", {3128}), ("prometheus", "probe", {9090})]
+SANDBOX = [("sandbox", "gateway", {3128})]
+EXPECTED = {
+    "base": ALWAYS + PKI,
+    "dev": ALWAYS + PKI + PROBE + SANDBOX,
+    "production": ALWAYS + PKI + PROBE + SANDBOX,
+    "strict": ALWAYS + PKI + PROBE + SANDBOX,
+    "cert-manager": ALWAYS + PROBE + SANDBOX,
+    "deployment": ALWAYS + PKI + PROBE + SANDBOX + [("agent", "gateway", {3128})],
+    "scan-api": ALWAYS + PKI + [("api-client", "scanner", {9003})],
+    "node-local-dns": ALWAYS + PKI + [("gateway", "node-local DNS", {"53/UDP", 53})],
+    "openshift": ALWAYS + PKI + PROBE + SANDBOX + [("gateway", "openshift-dns", {"5353/UDP", 5353})],
+    "sidecar": [e for e in ALWAYS if "scanner" not in e and e[0] != "prometheus"] + PKI + PROBE + SANDBOX
+    + [("prometheus", "gateway", {9901, 9090}), ("prometheus", "certificates", {9090})],
+}
+
+
+def matches(selector, labels):
+    """A label selector; an empty one matches everything."""
+    for key, value in selector.get("matchLabels", {}).items():
+        if labels.get(key) != value:
+            return False
+    for term in selector.get("matchExpressions", []):
+        here = labels.get(term["key"])
+        holds = {
+            "In": here in term.get("values", []),
+            "NotIn": here not in term.get("values", []),
+            "Exists": here is not None,
+            "DoesNotExist": here is None,
+        }[term["operator"]]
+        if not holds:
+            return False
+    return True
+
+
+class Network:
+    """The policies of a render, and the pods they are about."""
+
+    def __init__(self, render):
+        self.policies = render.of("NetworkPolicy")
+        self.namespaces = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in render.of("Namespace")} | NAMESPACES
+        self.pods = dict(OTHERS)
+        for pod in render.pods():
+            name = pod.labels.get("app.kubernetes.io/component") or pod.name
+            self.pods[name] = (pod.namespace, pod.labels)
+
+    def labels_of(self, namespace):
+        return self.namespaces.get(namespace, {}) | {"kubernetes.io/metadata.name": namespace}
+
+    def is_peer(self, peer, policy_namespace, who):
+        """Whether `who`, a pod's name or an address's, is what a peer of a policy says."""
+        if "ipBlock" in peer:
+            if who in self.pods:
+                return False
+            address = ipaddress.ip_address(ADDRESSES[who])
+            block = peer["ipBlock"]
+            return address in ipaddress.ip_network(block["cidr"]) and not any(
+                address in ipaddress.ip_network(e) for e in block.get("except", [])
+            )
+        if who not in self.pods:
+            return False
+        namespace, labels = self.pods[who]
+        if "namespaceSelector" in peer:
+            if not matches(peer["namespaceSelector"], self.labels_of(namespace)):
+                return False
+        elif namespace != policy_namespace:
+            return False
+        return matches(peer.get("podSelector", {}), labels)
+
+    def lets(self, direction, pod, other, port, protocol):
+        """Whether the policies on `pod` let it speak to (`Egress`) or be spoken to by (`Ingress`) `other`."""
+        if pod not in self.pods:
+            return True
+        namespace, labels = self.pods[pod]
+        on = [
+            p for p in self.policies
+            if p["metadata"]["namespace"] == namespace
+            and direction in p["spec"]["policyTypes"]
+            and matches(p["spec"]["podSelector"], labels)
+        ]
+        if not on:
+            return True
+        rules, peers = ("egress", "to") if direction == "Egress" else ("ingress", "from")
+        return any(
+            (not rule.get("ports") or any(p["port"] == port and p.get("protocol", "TCP") == protocol for p in rule["ports"]))
+            and (not rule.get(peers) or any(self.is_peer(peer, namespace, other) for peer in rule[peers]))
+            for policy in on
+            for rule in policy["spec"].get(rules) or []
+        )
+
+    def edges(self):
+        """All that may be: (from, to, ports), where either end is ours."""
+        ours = {name for name, (namespace, _) in self.pods.items() if namespace.startswith("portcullis")}
+        for source in [*self.pods, *ADDRESSES]:
+            for target in [*self.pods, *ADDRESSES]:
+                if source == target or not {source, target} & ours:
+                    continue
+                ports = {
+                    port if protocol == "TCP" else f"{port}/UDP"
+                    for port in PORTS
+                    for protocol in ("TCP", "UDP")
+                    if self.lets("Egress", source, target, port, protocol) and self.lets("Ingress", target, source, port, protocol)
+                }
+                if ports:
+                    yield source, target, ports
+
+
+def ranges_of_envoy(text):
+    """What stands between the markers `#@private-addresses`."""
+    between = text.split("#@private-addresses")[1]
+    return {f"{r['address_prefix']}/{r['prefix_len']}" for r in yaml.safe_load(between)}
+
+
+def checks(world):
+    for name, expected in EXPECTED.items():
+        may = {(a, b): p for a, b, p in Network(world.renders[name]).edges()}
+        table = {(a, b): p for a, b, p in expected}
+        wrong = [f"{a} → {b}: {sorted(may.get((a, b), set()), key=str)}, should be {sorted(table.get((a, b), set()), key=str)}"
+                 for a, b in sorted(may.keys() | table.keys()) if may.get((a, b), set()) != table.get((a, b), set())]
+        yield f"{name}: who may speak to whom", wrong
+    for name, render in world.renders.items():
+        if render.of("Namespace"):
+            yield f"{name}: each namespace denies both ways by default", [
+                n["metadata"]["name"] for n in render.of("Namespace")
+                if not any(
+                    p["metadata"]["namespace"] == n["metadata"]["name"]
+                    and p["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+                    for p in render.of("NetworkPolicy")
+                )
+            ]
+        yield f"{name}: policies are about pods that there are, and ports that these have", unmet(render)
+    base = world.renders["base"]
+    rule = next(r for r in base.of("NetworkPolicy", "portcullis-gateway")[0]["spec"]["egress"] if "ipBlock" in r["to"][0])
+    except_ = {e for peer in rule["to"] for e in peer["ipBlock"]["except"]}
+    envoy = ranges_of_envoy(base.envoy())
+    yield "the ranges of the gateway's policy are those of envoy.yaml", sorted(except_ ^ envoy)
+    yield "a hole in a policy is seen", hole(world)
+
+
+def unmet(render):
+    pods = [p for p in render.pods() if p.kind not in ("PodTemplate", "SandboxTemplate")]
+    for policy in render.of("NetworkPolicy"):
+        if not policy["spec"]["podSelector"]:
+            continue
+        name, namespace = policy["metadata"]["name"], policy["metadata"]["namespace"]
+        about = [p for p in pods if p.namespace == namespace and matches(policy["spec"]["podSelector"], p.labels)]
+        if not about:
+            yield f"{name} is about no pod"
+        has = {number for p in about for number in p.ports().values()}
+        for rule in policy["spec"].get("ingress") or []:
+            yield from (f"{name}: port {p['port']} is none of its pods'" for p in rule["ports"] if p["port"] not in has)
+        for rule in policy["spec"].get("egress") or []:
+            for peer in rule["to"]:
+                if "podSelector" in peer and "namespaceSelector" not in peer:
+                    there = [p for p in pods if p.namespace == namespace and matches(peer["podSelector"], p.labels)]
+                    ports = {n for p in there for n in p.ports().values()}
+                    yield from (f"{name}: nothing listens on {p['port']}" for p in rule["ports"] if p["port"] not in ports)
+
+
+def hole(world):
+    """One permissive policy more: the table must notice."""
+    network = Network(world.renders["production"])
+    network.policies = network.policies + [{
+        "metadata": {"name": "hole", "namespace": "portcullis-sandboxes"},
+        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]},
+    }]
+    found = {(a, b) for a, b, p in network.edges() if "53/UDP" in p}
+    if ("sandbox", "dns") not in found or ("probe", "world") not in found:
+        yield f"only {found} were seen"
