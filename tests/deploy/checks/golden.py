@@ -12,11 +12,13 @@ def short(text):
     """A render without what is the same in all of them and has tests of its own: of envoy.yaml, what stands between markers."""
     out, inside, marker = [], False, None
     for line in text.splitlines():
-        if line == "  envoy.yaml: |":
+        # Dashboards are data that somebody else looks at.
+        starts = line == "  envoy.yaml: |" or re.fullmatch(r"  [\w.-]+\.json: \|-?", line) is not None
+        if starts:
             inside = True
         elif inside and line and not line.startswith("    "):
             inside = False
-        if not inside or line == "  envoy.yaml: |":
+        if not inside or starts:
             out.append(line)
         elif line.strip().startswith("#@"):
             marker = None if marker else line.strip()

@@ -2,10 +2,9 @@
 import re
 import subprocess
 
-OURS = re.compile(r"^(ghcr\.io/portcullis-gateway|registry\.example/mirror)/portcullis[:@]")
-# In the cage, its variables and its mounts count; the node and the cluster do not exist.
-CAGED = {"sandbox", "probe"}
+from network import matches
 
+OURS = re.compile(r"^(ghcr\.io/portcullis-gateway|registry\.example/mirror)/portcullis[:@]")
 
 def pinned(image):
     return "@sha256:" in image or (":" in image.rsplit("/", 1)[-1] and not image.endswith(":latest"))
@@ -39,7 +38,7 @@ def pod_problems(pod):
 
 def is_caged(pod):
     return pod.owner["metadata"].get("labels", {}).get("portcullis.dev/sandbox") == "caged" or (
-        pod.namespace == "portcullis-sandboxes" and pod.kind in ("PodTemplate", "SandboxTemplate", "CronJob")
+        pod.kind in ("PodTemplate", "SandboxTemplate") or (pod.kind, pod.name) == ("CronJob", "portcullis-probe")
     )
 
 
@@ -77,7 +76,6 @@ def timing(world, name):
 
 def monitors(render):
     for monitor in render.of("PodMonitor"):
-        from network import matches
         pods = [p for p in render.pods() if p.namespace == monitor["metadata"]["namespace"] and p.kind == "Deployment"
                 and matches(monitor["spec"]["selector"], p.labels)]
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
@@ -124,7 +122,7 @@ def autoscaler_problems(world):
 
 def rolling_problems(render):
     for deployment in render.of("Deployment"):
-        if deployment["metadata"]["namespace"] != "portcullis":
+        if deployment["metadata"].get("labels", {}).get("portcullis.dev/sandbox"):
             continue
         name, container = deployment["metadata"]["name"], deployment["spec"]["template"]["spec"]["containers"][0]
         if deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] != 0:

@@ -1,5 +1,7 @@
 """What a pod names is there: in the render, made by `portcullis pki`, or by cert-manager."""
 
+from network import matches
+
 
 def needed(pod):
     """(kind, name) of what the pod cannot start without."""
@@ -28,7 +30,10 @@ def made(render):
     for certificate in render.of("Certificate"):
         yield "Secret", certificate["metadata"]["namespace"], certificate["spec"]["secretName"]
     for bundle in render.of("Bundle"):
-        yield "ConfigMap", "portcullis-sandboxes", bundle["metadata"]["name"]
+        chosen = bundle["spec"]["target"]["namespaceSelector"]
+        for namespace in (n["metadata"] for n in render.of("Namespace")):
+            if matches(chosen, namespace.get("labels", {})):
+                yield "ConfigMap", namespace["name"], bundle["metadata"]["name"]
 
 
 # Made by hand, as the file says that needs it.

@@ -3,6 +3,8 @@ import ipaddress
 
 import yaml
 
+# The namespace of the gateway, and that of sandboxes, whatever they are called.
+SYSTEM, CAGES = object(), object()
 # Pods that stand for others: a resolver, Prometheus, a caller of the Scan API, and two that nothing was said about.
 OTHERS = {
     "dns": ("kube-system", {"k8s-app": "kube-dns"}),
@@ -12,10 +14,10 @@ OTHERS = {
     "stranger": ("default", {}),
     # Labels of ours in a namespace that is not.
     "impostor": ("default", {"app.kubernetes.io/name": "portcullis", "app.kubernetes.io/component": "gateway"}),
-    "unlabelled, ours": ("portcullis", {}),
-    "unlabelled sandbox": ("portcullis-sandboxes", {}),
+    "unlabelled, ours": (SYSTEM, {}),
+    "unlabelled sandbox": (CAGES, {}),
     # A sandbox that calls itself a client of the Scan API.
-    "sandbox as client": ("portcullis-sandboxes", {"portcullis.dev/scan-api-client": "true"}),
+    "sandbox as client": (CAGES, {"portcullis.dev/scan-api-client": "true"}),
 }
 NAMESPACES = {"monitoring": {"portcullis.dev/monitoring": "true"}}
 ADDRESSES = {
@@ -33,9 +35,8 @@ ALWAYS = [
     ("prometheus", "gateway", {9901}), ("prometheus", "scanner", {9090}), ("prometheus", "certificates", {9090}),
     *((s, "gateway", {3128}) for s in SANDBOXES),
 ]
-# The API server may be anywhere but at a link-local address.
-PKI = [("pki", a, {443, 6443}) for a in ADDRESSES if not a.startswith(("metadata", "node-local", "link-local"))]
-PKI += [("pki", "metadata, IPv6", {443, 6443})]
+# The API server may be anywhere; nothing of ours lets its ports in.
+PKI = [("pki", other, {443, 6443}) for other in [*ADDRESSES, *(name for name, (where, _) in OTHERS.items() if where not in (SYSTEM, CAGES))]]
 PROBE = [("probe", "gateway", {3128}), ("prometheus", "probe", {9090})]
 SANDBOX = [("sandbox", "gateway", {3128})]
 EXPECTED = {
@@ -45,6 +46,7 @@ EXPECTED = {
     "strict": ALWAYS + PKI + PROBE + SANDBOX,
     "cert-manager": ALWAYS + PROBE + SANDBOX,
     "deployment": ALWAYS + PKI + PROBE + SANDBOX + [("agent", "gateway", {3128})],
+    "namespaces": ALWAYS + PKI + PROBE + SANDBOX,
     "scan-api": ALWAYS + PKI + [("api-client", "scanner", {9003})],
     "node-local-dns": ALWAYS + PKI + [("gateway", "node-local DNS", {"53/UDP", 53})],
     "openshift": ALWAYS + PKI + PROBE + SANDBOX + [("gateway", "openshift-dns", {"5353/UDP", 5353})],
@@ -77,7 +79,10 @@ class Network:
     def __init__(self, render):
         self.policies = render.of("NetworkPolicy")
         self.namespaces = {n["metadata"]["name"]: n["metadata"].get("labels", {}) for n in render.of("Namespace")} | NAMESPACES
-        self.pods = dict(OTHERS)
+        gateway = next(p for p in render.pods() if p.labels.get("app.kubernetes.io/component") == "gateway")
+        cages = next(n for n, labels in self.namespaces.items() if "portcullis.dev/sandboxes" in labels)
+        self.ours = {SYSTEM: gateway.namespace, CAGES: cages}
+        self.pods = {name: (self.ours.get(namespace, namespace), labels) for name, (namespace, labels) in OTHERS.items()}
         for pod in render.pods():
             name = pod.labels.get("app.kubernetes.io/component") or pod.name
             self.pods[name] = (pod.namespace, pod.labels)
@@ -128,7 +133,7 @@ class Network:
 
     def edges(self):
         """All that may be: (from, to, ports), where either end is ours."""
-        ours = {name for name, (namespace, _) in self.pods.items() if namespace.startswith("portcullis")}
+        ours = {name for name, (namespace, _) in self.pods.items() if namespace in self.ours.values()}
         for source in [*self.pods, *ADDRESSES]:
             for target in [*self.pods, *ADDRESSES]:
                 if source == target or not {source, target} & ours:
@@ -188,7 +193,7 @@ def unmet(render):
         for rule in policy["spec"].get("ingress") or []:
             yield from (f"{name}: port {p['port']} is none of its pods'" for p in rule["ports"] if p["port"] not in has)
         for rule in policy["spec"].get("egress") or []:
-            for peer in rule["to"]:
+            for peer in rule.get("to", []):
                 if "podSelector" in peer and "namespaceSelector" not in peer:
                     there = [p for p in pods if p.namespace == namespace and matches(peer["podSelector"], p.labels)]
                     ports = {n for p in there for n in p.ports().values()}

@@ -24,6 +24,7 @@ OVER = {
     "cert-manager": ("production", "tests/deploy/renders/cert-manager"),
     "sidecar": ("production", "tests/deploy/renders/sidecar"),
     "openshift": ("production", "tests/deploy/renders/openshift"),
+    "namespaces": ("production", "tests/deploy/renders/namespaces"),
     "mirror": ("production", "tests/deploy/renders/mirror"),
     "gvisor": ("deployment", "tests/deploy/renders/gvisor"),
     "kata": ("deployment", "tests/deploy/renders/kata"),
