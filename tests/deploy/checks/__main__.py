@@ -3,6 +3,7 @@ import pathlib
 import sys
 
 import commands
+import docs
 import envoy
 import golden
 import house
@@ -23,7 +24,7 @@ def main(arguments):
     if write:
         golden.write(world)
     passed = failed = 0
-    for module in (golden, schemas, restricted, network, names, house, envoy, commands):
+    for module in (golden, schemas, restricted, network, names, house, envoy, docs, commands):
         for name, problems in module.checks(world):
             problems = list(problems)
             passed, failed = (passed, failed + 1) if problems else (passed + 1, failed)
