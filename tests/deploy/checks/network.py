@@ -131,8 +131,8 @@ class Network:
             for rule in policy["spec"].get(rules) or []
         )
 
-    def edges(self):
-        """All that may be: (from, to, ports), where either end is ours."""
+    def edges(self, sides=("Egress", "Ingress")):
+        """All that may be: (from, to, ports), where either end is ours; by policies on both ends, or on one alone."""
         ours = {name for name, (namespace, _) in self.pods.items() if namespace in self.ours.values()}
         for source in [*self.pods, *ADDRESSES]:
             for target in [*self.pods, *ADDRESSES]:
@@ -142,7 +142,8 @@ class Network:
                     port if protocol == "TCP" else f"{port}/UDP"
                     for port in PORTS
                     for protocol in ("TCP", "UDP")
-                    if self.lets("Egress", source, target, port, protocol) and self.lets("Ingress", target, source, port, protocol)
+                    if ("Egress" not in sides or self.lets("Egress", source, target, port, protocol))
+                    and ("Ingress" not in sides or self.lets("Ingress", target, source, port, protocol))
                 }
                 if ports:
                     yield source, target, ports
@@ -154,13 +155,29 @@ def ranges_of_envoy(text):
     return {f"{r['address_prefix']}/{r['prefix_len']}" for r in yaml.safe_load(between)}
 
 
+def against(expected, edges):
+    """Where a table and what may be differ."""
+    table = {(a, b): p for a, b, p in expected}
+    may = {(a, b): p for a, b, p in edges}
+    for a, b in sorted(may.keys() | table.keys()):
+        found, wanted = may.get((a, b), set()), table.get((a, b), set())
+        if found != wanted:
+            yield f"{a} → {b}: {sorted(found, key=str)}, should be {sorted(wanted, key=str)}"
+
+
 def checks(world):
     for name, expected in EXPECTED.items():
-        may = {(a, b): p for a, b, p in Network(world.renders[name]).edges()}
-        table = {(a, b): p for a, b, p in expected}
-        wrong = [f"{a} → {b}: {sorted(may.get((a, b), set()), key=str)}, should be {sorted(table.get((a, b), set()), key=str)}"
-                 for a, b in sorted(may.keys() | table.keys()) if may.get((a, b), set()) != table.get((a, b), set())]
-        yield f"{name}: who may speak to whom", wrong
+        network = Network(world.renders[name])
+        ours = {pod for pod, (namespace, _) in network.pods.items() if namespace in network.ours.values()}
+        yield f"{name}: who may speak to whom", against(expected, network.edges())
+        # Each wall holds by itself: what one end lets out is what the other lets in. But pki may go anywhere, to ports that nothing of ours has.
+        leaving, entering = ours - {"pki"}, ours
+        yield f"{name}: who may speak to whom, by the speaker's policies", against(
+            [e for e in expected if e[0] in leaving], (e for e in network.edges(["Egress"]) if e[0] in leaving)
+        )
+        yield f"{name}: who may speak to whom, by the listener's policies", against(
+            [e for e in expected if e[1] in entering], (e for e in network.edges(["Ingress"]) if e[1] in entering)
+        )
     for name, render in world.renders.items():
         if render.of("Namespace"):
             yield f"{name}: each namespace denies both ways by default", [
