@@ -195,6 +195,7 @@ def checks(world):
     envoy = ranges_of_envoy(base.envoy())
     yield "the ranges of the gateway's policy are those of envoy.yaml", sorted(except_ ^ envoy)
     yield "a hole in a policy is seen", hole(world)
+    yield "the cluster's policy passes what the namespace's lets through, and denies the rest", cluster_wide(world.renders["cluster-network-policy"])
 
 
 def unmet(render):
@@ -227,3 +228,13 @@ def hole(world):
     found = {(a, b) for a, b, p in network.edges() if "53/UDP" in p}
     if ("sandbox", "dns") not in found or ("probe", "world") not in found:
         yield f"only {found} were seen"
+
+
+def cluster_wide(render):
+    gateway, rest = render.of("ClusterNetworkPolicy")[0]["spec"]["egress"]
+    rule = render.of("NetworkPolicy", "to-gateway")[0]["spec"]["egress"][0]
+    ports = [{"port": p["tcp"]["destinationPort"]["number"]} for p in gateway["protocols"]]
+    if gateway["action"] != "Pass" or [peer["pods"] for peer in gateway["to"]] != rule["to"] or ports != rule["ports"]:
+        yield "what passes is not the gateway's port"
+    if rest != {"name": "nothing-else", "action": "Deny", "to": [{"namespaces": {}}, {"networks": ["0.0.0.0/0", "::/0"]}]}:
+        yield "the rest is not denied"

@@ -20,6 +20,7 @@ OVER = {
     "monitoring": ("base", "tests/deploy/renders/monitoring"),
     "sandbox": ("base", "tests/deploy/renders/sandbox"),
     "scan-api": ("base", "tests/deploy/renders/scan-api"),
+    "cluster-network-policy": ("base", "tests/deploy/renders/cluster-network-policy"),
     "node-local-dns": ("base", "tests/deploy/renders/node-local-dns"),
     "cert-manager": ("production", "tests/deploy/renders/cert-manager"),
     "sidecar": ("production", "tests/deploy/renders/sidecar"),
