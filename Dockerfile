@@ -11,7 +11,8 @@ ARG RUNTIME=gcr.io/distroless/cc-debian12:nonroot
 FROM ${ENVOY} AS envoy
 
 FROM ${RUST} AS build
-# Writes the list of crates into the binary, where Syft, Trivy and `cargo audit bin` find it: a scanner of the image sees what it is made of.
+# Writes the list of crates into the binary, where Syft, Trivy and `cargo audit bin` find it: a scanner of the image sees what it is made
+# of.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     cargo install --locked --version 0.7.7 cargo-auditable
 WORKDIR /src

@@ -1,10 +1,9 @@
 """Runs every check over every render and counts: see ../run."""
+
 import pathlib
 import sys
 
 import commands
-import docs
-import envoy
 import golden
 import house
 import names
@@ -12,6 +11,9 @@ import network
 import restricted
 import schemas
 from renders import World
+
+import docs
+import envoy
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 

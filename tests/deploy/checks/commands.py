@@ -1,10 +1,10 @@
 """The image's binary takes what the manifests tell it: roles, flags, policies; and makes the Secrets that they name."""
+
 import re
 import subprocess
 import tempfile
 
 import yaml
-
 from house import OURS
 from names import made
 
@@ -43,7 +43,10 @@ def checks(world):
     for role, given in told.items():
         known = flags(world, role)
         yield f"the binary knows `{' '.join(role)}` and its flags", ["no such role"] if known is None else sorted(given - known)
-    yield "a flag that there is not is seen", [] if "no-such-flag" not in (flags(world, ("scanner",)) or {"no-such-flag"}) else ["it is not"]
+    yield (
+        "a flag that there is not is seen",
+        [] if "no-such-flag" not in (flags(world, ("scanner",)) or {"no-such-flag"}) else ["it is not"],
+    )
     for name in ("base", "strict"):
         config = world.renders[name].of("ConfigMap", "portcullis-policy")[0]["data"]["policy.yaml"]
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -54,6 +57,12 @@ def checks(world):
     done = run(world, "pki", "manifests")
     objects = [o for o in yaml.safe_load_all(done.stdout) if o] if done.returncode == 0 else []
     makes = {(o["kind"], o["metadata"]["namespace"], o["metadata"]["name"]) for o in objects}
-    yield "pki makes what the manifests wait for, and may", [
-        done.stderr if done.returncode else "", *map(str, sorted(makes ^ set(made(world.renders["base"])))),
-    ] if done.returncode or makes != set(made(world.renders["base"])) else []
+    yield (
+        "pki makes what the manifests wait for, and may",
+        [
+            done.stderr if done.returncode else "",
+            *map(str, sorted(makes ^ set(made(world.renders["base"])))),
+        ]
+        if done.returncode or makes != set(made(world.renders["base"]))
+        else [],
+    )

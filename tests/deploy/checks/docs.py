@@ -1,4 +1,5 @@
 """What docs/deploy.md tells people to write into an overlay renders."""
+
 import os
 import pathlib
 import re

@@ -1,4 +1,5 @@
 """Every render is what it was when somebody last looked at it."""
+
 import difflib
 import pathlib
 import re

@@ -1,10 +1,12 @@
 """What this project holds its manifests to beyond Kubernetes' own rules."""
+
 import re
 import subprocess
 
 from network import matches
 
 OURS = re.compile(r"^(ghcr\.io/portcullis-gateway|registry\.example/mirror)/portcullis[:@]")
+
 
 def pinned(image):
     return "@sha256:" in image or (":" in image.rsplit("/", 1)[-1] and not image.endswith(":latest"))
@@ -76,10 +78,15 @@ def timing(world, name):
 
 def monitors(render):
     for monitor in render.of("PodMonitor"):
-        pods = [p for p in render.pods() if p.namespace == monitor["metadata"]["namespace"] and p.kind == "Deployment"
-                and matches(monitor["spec"]["selector"], p.labels)]
+        pods = [
+            p
+            for p in render.pods()
+            if p.namespace == monitor["metadata"]["namespace"] and p.kind == "Deployment" and matches(monitor["spec"]["selector"], p.labels)
+        ]
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
-            yield from (f"{monitor['metadata']['name']}: {p} has no port {endpoint['port']}" for p in pods if endpoint["port"] not in p.ports())
+            yield from (
+                f"{monitor['metadata']['name']}: {p} has no port {endpoint['port']}" for p in pods if endpoint["port"] not in p.ports()
+            )
 
 
 def variables(text):
@@ -141,8 +148,15 @@ def checks(world):
         yield f"{name}: pods are as the house wants them", [f"{pod}: {p}" for pod in render.pods() for p in pod_problems(pod)]
         yield f"{name}: monitors find what they look for", monitors(render)
         services = render.of("Service", "portcullis-gateway")
-        address = services[0]["spec"]["clusterIP"] if services else world.renders["base"].of("Service", "portcullis-gateway")[0]["spec"]["clusterIP"]
-        yield f"{name}: sandboxes are in the cage", [f"{pod}: {p}" for pod in render.pods() if is_caged(pod) for p in cage_problems(pod, address)]
+        address = (
+            services[0]["spec"]["clusterIP"]
+            if services
+            else world.renders["base"].of("Service", "portcullis-gateway")[0]["spec"]["clusterIP"]
+        )
+        yield (
+            f"{name}: sandboxes are in the cage",
+            [f"{pod}: {p}" for pod in render.pods() if is_caged(pod) for p in cage_problems(pod, address)],
+        )
         yield f"{name}: updates take nothing away", rolling_problems(render)
     yield "sandboxes were looked at", [] if any(is_caged(p) for p in world.renders["deployment"].pods()) else ["none"]
     for name in ("base", "production", "sidecar"):

@@ -61,14 +61,20 @@ def checks(world):
     for name, render in world.renders.items():
         yield f"{name}: what pods name is there", missing(world, name, render)
         yield f"{name}: no secret is in git", [f"{o['kind']} {o['metadata']['name']}" for o in render.of("Secret")]
-        yield f"{name}: every mount has a volume", [
-            f"{pod} {c['name']}: {m['name']}"
-            for pod in render.pods() for c in pod.containers() for m in c.get("volumeMounts", [])
-            if m["name"] not in {v["name"] for v in pod.spec.get("volumes", [])}
-        ]
-        yield f"{name}: nothing that is only for kustomize is left", [
-            o["metadata"]["name"] for o in render.objects if "config.kubernetes.io/local-config" in o["metadata"].get("annotations", {})
-        ]
+        yield (
+            f"{name}: every mount has a volume",
+            [
+                f"{pod} {c['name']}: {m['name']}"
+                for pod in render.pods()
+                for c in pod.containers()
+                for m in c.get("volumeMounts", [])
+                if m["name"] not in {v["name"] for v in pod.spec.get("volumes", [])}
+            ],
+        )
+        yield (
+            f"{name}: nothing that is only for kustomize is left",
+            [o["metadata"]["name"] for o in render.objects if "config.kubernetes.io/local-config" in o["metadata"].get("annotations", {})],
+        )
     secrets = {n for k, ns, n in made(world.renders["base"]) if k == "Secret"}
     certificates = {n for k, ns, n in made(world.renders["cert-manager"]) if k == "Secret"}
     by_hand = {n for _, _, n in BY_HAND["cert-manager"]}

@@ -1,4 +1,5 @@
 """Who may speak to whom: the rendered network policies are evaluated as Kubernetes defines them, and held to a table written by hand."""
+
 import ipaddress
 
 import yaml
@@ -21,22 +22,37 @@ OTHERS = {
 }
 NAMESPACES = {"monitoring": {"portcullis.dev/monitoring": "true"}}
 ADDRESSES = {
-    "world": "140.82.121.3", "world, IPv6": "2606:50c0:8000::153", "metadata": "169.254.169.254", "metadata, IPv6": "fd00:ec2::254",
-    "private": "10.1.2.3", "cgnat": "100.100.100.200", "loopback": "127.0.0.1", "node-local DNS": "169.254.20.10", "mapped": "::ffff:10.1.2.3",
-    "nat64": "64:ff9b::a01:203", "link-local": "fe80::1",
+    "world": "140.82.121.3",
+    "world, IPv6": "2606:50c0:8000::153",
+    "metadata": "169.254.169.254",
+    "metadata, IPv6": "fd00:ec2::254",
+    "private": "10.1.2.3",
+    "cgnat": "100.100.100.200",
+    "loopback": "127.0.0.1",
+    "node-local DNS": "169.254.20.10",
+    "mapped": "::ffff:10.1.2.3",
+    "nat64": "64:ff9b::a01:203",
+    "link-local": "fe80::1",
 }
 PORTS = [22, 53, 80, 443, 853, 3128, 5353, 6443, 8080, 8443, 9001, 9002, 9003, 9090, 9901, 10250]
 
 SANDBOXES = ["unlabelled sandbox", "sandbox as client"]
 # From, to, ports. Nothing else may be.
 ALWAYS = [
-    ("gateway", "scanner", {9001}), ("gateway", "certificates", {9002}), ("gateway", "dns", {"53/UDP", 53}),
-    ("gateway", "world", {80, 443}), ("gateway", "world, IPv6", {80, 443}),
-    ("prometheus", "gateway", {9901}), ("prometheus", "scanner", {9090}), ("prometheus", "certificates", {9090}),
+    ("gateway", "scanner", {9001}),
+    ("gateway", "certificates", {9002}),
+    ("gateway", "dns", {"53/UDP", 53}),
+    ("gateway", "world", {80, 443}),
+    ("gateway", "world, IPv6", {80, 443}),
+    ("prometheus", "gateway", {9901}),
+    ("prometheus", "scanner", {9090}),
+    ("prometheus", "certificates", {9090}),
     *((s, "gateway", {3128}) for s in SANDBOXES),
 ]
 # The API server may be anywhere; nothing of ours lets its ports in.
-PKI = [("pki", other, {443, 6443}) for other in [*ADDRESSES, *(name for name, (where, _) in OTHERS.items() if where not in (SYSTEM, CAGES))]]
+PKI = [
+    ("pki", other, {443, 6443}) for other in [*ADDRESSES, *(name for name, (where, _) in OTHERS.items() if where not in (SYSTEM, CAGES))]
+]
 PROBE = [("probe", "gateway", {3128}), ("prometheus", "probe", {9090})]
 SANDBOX = [("sandbox", "gateway", {3128})]
 EXPECTED = {
@@ -50,7 +66,10 @@ EXPECTED = {
     "scan-api": ALWAYS + PKI + [("api-client", "scanner", {9003})],
     "node-local-dns": ALWAYS + PKI + [("gateway", "node-local DNS", {"53/UDP", 53})],
     "openshift": ALWAYS + PKI + PROBE + SANDBOX + [("gateway", "openshift-dns", {"5353/UDP", 5353})],
-    "sidecar": [e for e in ALWAYS if "scanner" not in e and e[0] != "prometheus"] + PKI + PROBE + SANDBOX
+    "sidecar": [e for e in ALWAYS if "scanner" not in e and e[0] != "prometheus"]
+    + PKI
+    + PROBE
+    + SANDBOX
     + [("prometheus", "gateway", {9901, 9090}), ("prometheus", "certificates", {9090})],
 }
 
@@ -116,7 +135,8 @@ class Network:
             return True
         namespace, labels = self.pods[pod]
         on = [
-            p for p in self.policies
+            p
+            for p in self.policies
             if p["metadata"]["namespace"] == namespace
             and direction in p["spec"]["policyTypes"]
             and matches(p["spec"]["podSelector"], labels)
@@ -170,24 +190,30 @@ def checks(world):
         network = Network(world.renders[name])
         ours = {pod for pod, (namespace, _) in network.pods.items() if namespace in network.ours.values()}
         yield f"{name}: who may speak to whom", against(expected, network.edges())
-        # Each wall holds by itself: what one end lets out is what the other lets in. But pki may go anywhere, to ports that nothing of ours has.
+        # Each wall holds by itself: what one end lets out is what the other lets in. But pki may go anywhere, to ports that none of ours has.
         leaving, entering = ours - {"pki"}, ours
-        yield f"{name}: who may speak to whom, by the speaker's policies", against(
-            [e for e in expected if e[0] in leaving], (e for e in network.edges(["Egress"]) if e[0] in leaving)
+        yield (
+            f"{name}: who may speak to whom, by the speaker's policies",
+            against([e for e in expected if e[0] in leaving], (e for e in network.edges(["Egress"]) if e[0] in leaving)),
         )
-        yield f"{name}: who may speak to whom, by the listener's policies", against(
-            [e for e in expected if e[1] in entering], (e for e in network.edges(["Ingress"]) if e[1] in entering)
+        yield (
+            f"{name}: who may speak to whom, by the listener's policies",
+            against([e for e in expected if e[1] in entering], (e for e in network.edges(["Ingress"]) if e[1] in entering)),
         )
     for name, render in world.renders.items():
         if render.of("Namespace"):
-            yield f"{name}: each namespace denies both ways by default", [
-                n["metadata"]["name"] for n in render.of("Namespace")
-                if not any(
-                    p["metadata"]["namespace"] == n["metadata"]["name"]
-                    and p["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-                    for p in render.of("NetworkPolicy")
-                )
-            ]
+            yield (
+                f"{name}: each namespace denies both ways by default",
+                [
+                    n["metadata"]["name"]
+                    for n in render.of("Namespace")
+                    if not any(
+                        p["metadata"]["namespace"] == n["metadata"]["name"]
+                        and p["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+                        for p in render.of("NetworkPolicy")
+                    )
+                ],
+            )
         yield f"{name}: policies are about pods that there are, and ports that these have", unmet(render)
     base = world.renders["base"]
     rule = next(r for r in base.of("NetworkPolicy", "portcullis-gateway")[0]["spec"]["egress"] if "ipBlock" in r["to"][0])
@@ -195,7 +221,10 @@ def checks(world):
     envoy = ranges_of_envoy(base.envoy())
     yield "the ranges of the gateway's policy are those of envoy.yaml", sorted(except_ ^ envoy)
     yield "a hole in a policy is seen", hole(world)
-    yield "the cluster's policy passes what the namespace's lets through, and denies the rest", cluster_wide(world.renders["cluster-network-policy"])
+    yield (
+        "the cluster's policy passes what the namespace's lets through, and denies the rest",
+        cluster_wide(world.renders["cluster-network-policy"]),
+    )
 
 
 def unmet(render):
@@ -221,10 +250,12 @@ def unmet(render):
 def hole(world):
     """One permissive policy more: the table must notice."""
     network = Network(world.renders["production"])
-    network.policies = network.policies + [{
-        "metadata": {"name": "hole", "namespace": "portcullis-sandboxes"},
-        "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]},
-    }]
+    network.policies = network.policies + [
+        {
+            "metadata": {"name": "hole", "namespace": "portcullis-sandboxes"},
+            "spec": {"podSelector": {}, "policyTypes": ["Egress"], "egress": [{"ports": [{"port": 53, "protocol": "UDP"}]}]},
+        }
+    ]
     found = {(a, b) for a, b, p in network.edges() if "53/UDP" in p}
     if ("sandbox", "dns") not in found or ("probe", "world") not in found:
         yield f"only {found} were seen"

@@ -1,4 +1,5 @@
 """What kustomize makes of each overlay, example and combination of components."""
+
 import concurrent.futures
 import subprocess
 

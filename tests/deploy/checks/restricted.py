@@ -1,15 +1,25 @@
 """The Pod Security Standard `restricted`, written out, as Kubernetes 1.37 has it: baseline and what restricted adds.
 
-Each rule is a function from a pod's spec to what is wrong with it. Each has a mutation below that it must refuse: a rule that cannot fail is
-no rule.
+Each rule is a function from a pod's spec to what is wrong with it. Each has a mutation below that it must refuse: a rule that cannot fail
+is no rule.
 """
+
 import copy
 
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 SYSCTLS = {
-    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_unprivileged_port_start", "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range", "net.ipv4.ip_local_reserved_ports", "net.ipv4.tcp_keepalive_time", "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem",
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
 }
 SELINUX = {None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
 SECCOMP = {"RuntimeDefault", "Localhost"}
@@ -49,7 +59,9 @@ def hosts_of_probes(spec):
     for container in all_containers(spec):
         handlers = [container.get(key, {}) for key in ("livenessProbe", "readinessProbe", "startupProbe")]
         handlers += container.get("lifecycle", {}).values()
-        found += [container["name"] for h in handlers if isinstance(h, dict) for way in ("httpGet", "tcpSocket") if h.get(way, {}).get("host")]
+        found += [
+            container["name"] for h in handlers if isinstance(h, dict) for way in ("httpGet", "tcpSocket") if h.get(way, {}).get("host")
+        ]
     return found
 
 
@@ -103,8 +115,22 @@ def capabilities(spec):
 
 
 RULES = [
-    host_process, host_namespaces, privileged, host_path, host_ports, hosts_of_probes, app_armor, selinux, proc_mount, sysctls,
-    volume_types, escalation, non_root, non_root_user, seccomp, capabilities,
+    host_process,
+    host_namespaces,
+    privileged,
+    host_path,
+    host_ports,
+    hosts_of_probes,
+    app_armor,
+    selinux,
+    proc_mount,
+    sysctls,
+    volume_types,
+    escalation,
+    non_root,
+    non_root_user,
+    seccomp,
+    capabilities,
 ]
 
 # What each rule must refuse: where in a good pod, and what is put there. `None` takes it away.

@@ -1,11 +1,15 @@
 """Every object is one that Kubernetes takes, strictly: an unknown field is an error."""
+
 import kubernetes_validate
 
 # The oldest that all components work with (sidecar containers), and the newest that the schemas know.
 VERSIONS = ["1.29", "1.37"]
 # Kinds that others define. Their schemas are not here: what is checked of them is said in docs/deploy.md.
 FOREIGN = {
-    "monitoring.coreos.com/v1", "cert-manager.io/v1", "trust.cert-manager.io/v1alpha1", "extensions.agents.x-k8s.io/v1beta1",
+    "monitoring.coreos.com/v1",
+    "cert-manager.io/v1",
+    "trust.cert-manager.io/v1alpha1",
+    "extensions.agents.x-k8s.io/v1beta1",
     "policy.networking.k8s.io/v1alpha2",
 }
 
