@@ -55,7 +55,7 @@ def cage_problems(pod, address):
     agent = next(c for c in spec["containers"] if c["name"] in ("agent", "probe"))
     if {"configMapRef": {"name": "portcullis-sandbox-environment"}} not in agent["envFrom"]:
         yield "variables"
-    if {"/etc/portcullis/ca", "/workspace", "/home/agent", "/tmp"} - {m["mountPath"] for m in agent["volumeMounts"]}:
+    if {"/etc/portcullis/ca", "/tmp"} - {m["mountPath"] for m in agent["volumeMounts"]}:
         yield "mounts"
 
 
