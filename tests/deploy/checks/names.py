@@ -21,6 +21,12 @@ def needed(pod):
                     yield kind, variable["valueFrom"][key]["name"]
 
 
+def volumes(pod):
+    """Names of the pod's volumes, those that a StatefulSet claims included."""
+    claimed = [claim["metadata"] for claim in pod.owner.get("spec", {}).get("volumeClaimTemplates", [])]
+    return {v["name"] for v in [*pod.spec.get("volumes", []), *claimed]}
+
+
 def made(render):
     """(kind, namespace, name) of what is made in the cluster."""
     for role in render.of("Role", "portcullis-pki"):
@@ -68,7 +74,7 @@ def checks(world):
                 for pod in render.pods()
                 for c in pod.containers()
                 for m in c.get("volumeMounts", [])
-                if m["name"] not in {v["name"] for v in pod.spec.get("volumes", [])}
+                if m["name"] not in volumes(pod)
             ],
         )
         yield (
