@@ -19,7 +19,7 @@ use crate::host::Host;
 use crate::node::Node;
 use crate::objects::{DeploymentSpec, Object};
 use crate::state::{ContainerState, Phase, PodId, Shared, State, folder, log};
-use crate::{PATIENCE, World, kubelet, network, system};
+use crate::{PATIENCE, World, api, kubelet, network, system};
 
 /// Kinds that are run.
 const RUN: [&str; 9] =
@@ -58,6 +58,15 @@ impl Cluster {
         drop(dns.start(async move || {
             if let Err(error) = system::dns(Arc::clone(&for_dns), names).await {
                 for_dns.trouble("cluster DNS", &error);
+            }
+        }));
+        let api = system::pod(&shared, "kube-system", "kube-apiserver", ("component", "kube-apiserver"))?;
+        let (identity, ca) = api::identity()?;
+        let for_api = Arc::clone(&shared);
+        shared.update(|state| state.api_ca = ca);
+        drop(api.start(async move || {
+            if let Err(error) = api::serve(Arc::clone(&for_api), identity).await {
+                for_api.trouble("API server", &error);
             }
         }));
         tasks.spawn(Controllers::new(&shared).keep());

@@ -7,6 +7,7 @@
 //!
 //! What it is not: it has one node and no cgroups, so nothing here tells about limits, placement or eviction.
 
+mod api;
 mod cluster;
 mod controllers;
 mod host;
@@ -21,6 +22,7 @@ mod policies;
 mod sandbox;
 mod selector;
 mod services;
+pub mod stack;
 mod state;
 mod system;
 mod world;
@@ -31,6 +33,7 @@ pub use cluster::{Cluster, PodName, PodView};
 pub use host::Host;
 pub use inside::{enter, inside, is_inside};
 pub use sandbox::Sandbox;
+pub use stack::Stack;
 pub use state::{ContainerState, Ended, Phase};
 pub use world::{Contact, ORIGIN, World};
 

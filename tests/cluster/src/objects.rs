@@ -120,17 +120,19 @@ pub fn parse(yaml: &str) -> Result<Vec<Object>> {
 /// # Errors
 /// Neither tool is there, or the folder does not render; the error says why.
 pub fn render(folder: &Path) -> Result<Vec<Object>> {
-    for (program, verb) in [("kubectl", "kustomize"), ("kustomize", "build")] {
+    // The last is where tests/setup puts it on a machine that has neither.
+    let installed = portcullis_e2e::client_tool_path("python/bin/kubectl");
+    for (program, verb) in [(Path::new("kubectl"), "kustomize"), (Path::new("kustomize"), "build"), (&installed, "kustomize")] {
         let output = match Command::new(program).arg(verb).arg(folder).output() {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            output => output.with_context(|| format!("cannot run {program}"))?,
+            output => output.with_context(|| format!("cannot run {}", program.display()))?,
         };
         if !output.status.success() {
-            bail!("{program} {verb} {}: {}", folder.display(), String::from_utf8_lossy(&output.stderr));
+            bail!("{} {verb} {}: {}", program.display(), folder.display(), String::from_utf8_lossy(&output.stderr));
         }
         return parse(std::str::from_utf8(&output.stdout)?);
     }
-    bail!("neither kubectl nor kustomize is here; install one of them (https://kubernetes.io/docs/tasks/tools/)")
+    bail!("neither kubectl nor kustomize is here; run: bash tests/setup")
 }
 
 #[cfg(test)]

@@ -36,6 +36,10 @@ pub(crate) struct State {
     pub(crate) pods: BTreeMap<PodId, Pod>,
     /// Pods that are cut off: nothing reaches them, nothing comes from them.
     pub(crate) lost: Vec<Wire>,
+    /// The tokens of service accounts, by namespace and name.
+    pub(crate) tokens: BTreeMap<(String, String), String>,
+    /// The CA of the API server, PEM.
+    pub(crate) api_ca: String,
     /// What the harness itself could not do; tests fail with it.
     pub(crate) troubles: Vec<String>,
 }
@@ -113,6 +117,16 @@ impl Pod {
 }
 
 impl State {
+    /// The token of the account that a pod runs as, if it gets one; made when it is first asked for.
+    pub(crate) fn token(&mut self, namespace: &str, spec: &PodSpec) -> Option<String> {
+        let name = spec.service_account_name.as_deref().unwrap_or("default");
+        let account = self.object("ServiceAccount", namespace, name);
+        let by_account = account.and_then(|account| account.value()["automountServiceAccountToken"].as_bool());
+        let given = spec.automount_service_account_token.or(by_account).unwrap_or(true);
+        let key = (namespace.to_owned(), name.to_owned());
+        given.then(|| self.tokens.entry(key).or_insert_with(|| portcullis_e2e::secret::random_token(40)).clone())
+    }
+
     pub(crate) fn of_kind<'s>(&'s self, kind: &'s str) -> impl Iterator<Item = &'s Object> {
         self.objects.iter().filter(move |((given, ..), _)| given == kind).map(|(_, object)| object)
     }

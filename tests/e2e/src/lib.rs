@@ -36,7 +36,7 @@ pub use origin::{Answer, Origin, When};
 pub use record::{BodyEnd, Recorded, Scheme};
 pub use request::Request;
 pub use secret::github_pat;
-pub use stack::{Stack, client_tool};
+pub use stack::{Stack, client_tool, client_tool_path};
 
 /// The longest time without any progress before a wait of the harness is an error.
 pub const PATIENCE: Duration = Duration::from_secs(30);

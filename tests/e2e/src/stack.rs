@@ -1,5 +1,6 @@
 //! The usual set of a test: origin, DNS, gateway, client. Its methods panic with what went wrong, as assertions do.
 
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -304,15 +305,24 @@ fn no_line_holds(logs: &str, secret: &str) -> Result<()> {
     Ok(())
 }
 
+/// Where `tests/setup` puts a tool, beside the build, if the machine lacks it.
+///
+/// # Panics
+/// The test does not know where it is itself.
+#[must_use]
+pub fn client_tool_path(path: &str) -> PathBuf {
+    let test = checked(std::env::current_exe().context("the test's own file"));
+    // `target/<profile>/deps/<test>`.
+    test.ancestors().nth(3).unwrap_or(Path::new("target")).join("clients").join(path)
+}
+
 /// The path of a tool that `tests/setup` installed beside the build.
 ///
 /// # Panics
 /// It is not there; the text says how to get it.
 #[must_use]
 pub fn client_tool(path: &str) -> String {
-    let test = checked(std::env::current_exe().context("the test's own file"));
-    let target = test.ancestors().nth(3).unwrap_or(std::path::Path::new("target"));
-    let tool = target.join("clients").join(path);
+    let tool = client_tool_path(path);
     assert!(tool.exists(), "{} is missing; run: bash tests/setup", tool.display());
     tool.display().to_string()
 }

@@ -24,6 +24,8 @@ use crate::state::{Ended, PodId, Shared, folder, log};
 const START_WITHIN: Duration = Duration::from_secs(20);
 /// The first wait before a container is started again, and the longest. Kubernetes takes 10 s and 5 min.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+/// Where a container finds its service account.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// As much of the end of its output as tells why a container ended (Kubernetes: 2048 bytes, 80 lines).
 const MESSAGE: u64 = 2048;
 
@@ -258,11 +260,23 @@ pub(crate) fn command(shared: &Arc<Shared>, id: &PodId, spec: &PodSpec, containe
         let writable = volume.empty_dir.is_some() && !mount.read_only;
         command.arg(if writable { "--bind" } else { "--ro-bind" }).arg(from).arg(&mount.mount_path);
     }
+    for (name, text) in account(id, spec, shared) {
+        let file = folder(id).join(name);
+        fs::write(&file, text)?;
+        command.arg("--ro-bind").arg(file).arg(Path::new(ACCOUNT).join(name));
+    }
     if own.read_only_root_filesystem == Some(true) {
         command.args(["--remount-ro", "/"]);
     }
     command.args(["--chdir", container.working_dir.as_deref().unwrap_or("/"), "--"]).args(argv).kill_on_drop(true);
     Ok(command)
+}
+
+/// What a pod is told of its service account, if it gets a token.
+fn account(id: &PodId, spec: &PodSpec, shared: &Shared) -> Vec<(&'static str, String)> {
+    let mut state = shared.state();
+    let Some(token) = state.token(&id.0, spec) else { return Vec::new() };
+    vec![("token", token), ("ca.crt", state.api_ca.clone()), ("namespace", id.0.clone())]
 }
 
 /// `/etc/hosts` as kubelet writes it.
