@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("portcullis-certificates", &["portcullis-telemetry"]),
+    ("portcullis-probe", &["portcullis-telemetry"]),
     (
         "portcullis",
         &[
@@ -34,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "portcullis-engine",
             "portcullis-inspect",
             "portcullis-policy",
+            "portcullis-probe",
             "portcullis-rules",
             "portcullis-scanner",
             "portcullis-telemetry",
