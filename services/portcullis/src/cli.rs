@@ -46,6 +46,9 @@ enum Command {
     /// Make or show the certificate authority.
     #[command(subcommand)]
     Ca(crate::ca::CaCommand),
+    /// Make and renew the certificates and keys by which the parts of a gateway know each other.
+    #[command(subcommand)]
+    Pki(crate::pki_cmd::PkiCommand),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
     /// Run the certificates service.
@@ -77,6 +80,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(command) => crate::policy_cmd::run(command),
         Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
+        Command::Pki(command) => crate::pki_cmd::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
         Command::Certificates(args) => crate::roles::certificates(args),
         Command::Completions { shell } => {
