@@ -48,6 +48,9 @@ enum Command {
     Ca(crate::ca::CaCommand),
     /// Try every way out of the sandbox this runs in, and say what got out.
     Probe(crate::probe_cmd::ProbeArgs),
+    /// Make and renew the certificates and keys by which the parts of a gateway know each other.
+    #[command(subcommand)]
+    Pki(crate::pki_cmd::PkiCommand),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
     /// Run the certificates service.
@@ -80,6 +83,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
         Command::Probe(args) => crate::probe_cmd::run(args),
+        Command::Pki(command) => crate::pki_cmd::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
         Command::Certificates(args) => crate::roles::certificates(args),
         Command::Completions { shell } => {

@@ -5,6 +5,7 @@ mod cli;
 mod config_files;
 mod known_files;
 mod out;
+mod pki_cmd;
 mod policy_cmd;
 mod probe_cmd;
 mod replay;

@@ -152,7 +152,8 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
             registry: prometheus::Registry::new(),
         };
         let bound = Scanner::build(config).await?;
-        tracing::info!(listen = %bound.address(), "the scanner is ready");
+        let [api, metrics] = [bound.api_address().map(ToString::to_string), bound.metrics_address().map(|at| at.to_string())];
+        tracing::info!(listen = %bound.address(), api, metrics, "the scanner is ready");
         bound.run(shutdown).await?;
         Ok(exit::FINE)
     })
