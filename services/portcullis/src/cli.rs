@@ -48,6 +48,8 @@ enum Command {
     Ca(crate::ca::CaCommand),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
+    /// Run Envoy on a configuration as it is, and let it finish what is under way when it is told to end.
+    Gateway(crate::gateway::GatewayArgs),
     /// Run the certificates service.
     Certificates(crate::roles::CertificatesArgs),
     /// Print a completion script for a shell.
@@ -78,6 +80,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
+        Command::Gateway(args) => crate::gateway::run(&args),
         Command::Certificates(args) => crate::roles::certificates(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -3,9 +3,12 @@
 mod ca;
 mod cli;
 mod config_files;
+mod envoy;
+mod gateway;
 mod known_files;
 mod out;
 mod policy_cmd;
+mod process;
 mod replay;
 mod roles;
 mod rules_cmd;

@@ -28,6 +28,8 @@ pub struct Metrics {
     pub streams_ended: IntCounterVec,
     /// Streams refused because too many were open.
     pub streams_refused: IntCounter,
+    /// Streams refused because the gateway is of another version.
+    pub protocol_refusals: IntCounter,
     /// Policy and detector reloads, by result.
     pub reloads: IntCounterVec,
     /// Audit records that were lost.
@@ -81,6 +83,10 @@ impl Metrics {
             streams: IntGauge::new("portcullis_streams", "Requests under way.")?,
             streams_ended: counters("portcullis_streams_ended_total", "Streams ended, by how.", &["how"])?,
             streams_refused: IntCounter::new("portcullis_streams_refused_total", "Streams refused because too many were open.")?,
+            protocol_refusals: IntCounter::new(
+                "portcullis_protocol_refusals_total",
+                "Streams refused because the gateway's configuration is of another version.",
+            )?,
             reloads: counters("portcullis_reloads_total", "Reloads of policy and detectors, by result.", &["result"])?,
             audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
         };
@@ -98,7 +104,7 @@ impl Metrics {
         for histogram in [&metrics.duration, &metrics.body_bytes] {
             registry.register(Box::new(histogram.clone()))?;
         }
-        for counter in [&metrics.streams_refused, &metrics.audit_dropped] {
+        for counter in [&metrics.streams_refused, &metrics.protocol_refusals, &metrics.audit_dropped] {
             registry.register(Box::new(counter.clone()))?;
         }
         registry.register(Box::new(metrics.streams.clone()))?;

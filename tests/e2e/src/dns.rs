@@ -24,7 +24,7 @@ pub struct Dns {
 #[derive(Debug, Default)]
 struct State {
     /// A name that begins with a dot stands for everything below it.
-    names: HashMap<String, Ipv4Addr>,
+    names: HashMap<String, Vec<Ipv4Addr>>,
     queries: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Dns {
     pub async fn start<'n>(names: impl IntoIterator<Item = (&'n str, Ipv4Addr)>) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = socket.local_addr()?;
-        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
+        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), vec![ip])).collect();
         let state = Arc::new(Mutex::new(State { names, queries: Vec::new() }));
         let mut task = JoinSet::new();
         task.spawn(serve(socket, Arc::clone(&state)));
@@ -51,7 +51,12 @@ impl Dns {
 
     /// Gives a name another address from now on (DNS rebinding).
     pub fn set(&self, name: &str, ip: Ipv4Addr) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_ascii_lowercase(), ip);
+        self.set_all(name, &[ip]);
+    }
+
+    /// Gives a name these addresses from now on, as a headless Service has those of its pods.
+    pub fn set_all(&self, name: &str, ips: &[Ipv4Addr]) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_ascii_lowercase(), ips.to_vec());
     }
 
     /// The names that were asked for, in lower case and in order.
@@ -112,15 +117,15 @@ fn answer(query: &[u8], state: &mut State) -> Option<Vec<u8>> {
     let class = u16::from_be_bytes(query.get(at + 3..at + 5)?.try_into().ok()?);
     state.queries.push(name.clone());
     let known =
-        state.names.get(&name).or_else(|| state.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ip)| ip));
-    let address = known.filter(|_| kind == TYPE_A && class == CLASS_IN);
+        state.names.get(&name).or_else(|| state.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ips)| ips));
+    let addresses = known.filter(|_| kind == TYPE_A && class == CLASS_IN).map_or(&[][..], Vec::as_slice);
     let mut reply = Vec::with_capacity(LONGEST);
     reply.extend_from_slice(&header[..2]);
     // A response with authority; the recursion bits as asked and available; NXDOMAIN (3) for what is not known.
     reply.extend_from_slice(&[0x84 | (header[2] & 0x01), 0x80 | if known.is_some() { 0 } else { 3 }]);
-    reply.extend_from_slice(&[0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]);
+    reply.extend_from_slice(&[0, 1, 0, u8::try_from(addresses.len()).ok()?, 0, 0, 0, 0]);
     reply.extend_from_slice(question);
-    if let Some(ip) = address {
+    for ip in addresses {
         // A pointer to the question's name, type A, class IN, a life of one second, four bytes.
         reply.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
         reply.extend_from_slice(&ip.octets());
@@ -143,7 +148,7 @@ mod tests {
     }
 
     fn state() -> State {
-        State { names: HashMap::from([("api.test".to_owned(), Ipv4Addr::LOCALHOST)]), queries: Vec::new() }
+        State { names: HashMap::from([("api.test".to_owned(), vec![Ipv4Addr::LOCALHOST])]), queries: Vec::new() }
     }
 
     #[test]
