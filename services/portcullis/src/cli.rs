@@ -53,6 +53,8 @@ enum Command {
     Pki(crate::pki_cmd::PkiCommand),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
+    /// Run Envoy on a configuration as it is, and let it finish what is under way when it is told to end.
+    Gateway(crate::gateway::GatewayArgs),
     /// Run the certificates service.
     Certificates(crate::roles::CertificatesArgs),
     /// Print a completion script for a shell.
@@ -85,6 +87,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Probe(args) => crate::probe_cmd::run(args),
         Command::Pki(command) => crate::pki_cmd::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
+        Command::Gateway(args) => crate::gateway::run(&args),
         Command::Certificates(args) => crate::roles::certificates(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

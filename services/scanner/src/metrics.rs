@@ -34,6 +34,8 @@ pub struct Metrics {
     pub streams_ended: IntCounterVec,
     /// Streams refused because too many were open.
     pub streams_refused: IntCounter,
+    /// Streams refused because the gateway is of another version.
+    pub protocol_refusals: IntCounter,
     /// Policy and detector reloads, by result.
     pub reloads: IntCounterVec,
     /// When the policy and detectors in use were loaded.
@@ -89,6 +91,10 @@ impl Metrics {
             streams: IntGauge::new("portcullis_streams", "Requests under way.")?,
             streams_ended: counters("portcullis_streams_ended_total", "Streams ended, by how.", &["how"])?,
             streams_refused: IntCounter::new("portcullis_streams_refused_total", "Streams refused because too many were open.")?,
+            protocol_refusals: IntCounter::new(
+                "portcullis_protocol_refusals_total",
+                "Streams refused because the gateway's configuration is of another version.",
+            )?,
             reloads: counters("portcullis_reloads_total", "Reloads of policy and detectors, by result.", &["result"])?,
             loaded: IntGauge::new(
                 "portcullis_policy_loaded_timestamp_seconds",
@@ -110,7 +116,7 @@ impl Metrics {
         for histogram in [&metrics.duration, &metrics.body_bytes] {
             registry.register(Box::new(histogram.clone()))?;
         }
-        for counter in [&metrics.streams_refused, &metrics.audit_dropped] {
+        for counter in [&metrics.streams_refused, &metrics.protocol_refusals, &metrics.audit_dropped] {
             registry.register(Box::new(counter.clone()))?;
         }
         for gauge in [&metrics.streams, &metrics.loaded] {

@@ -252,6 +252,21 @@ async fn beyond_the_limit_of_streams_new_ones_are_refused_and_counted() {
     running.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_of_another_version_is_refused_and_counted() {
+    let running = start(Limits::default()).await;
+    let mut client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
+    let mut say = async |version: &'static str| {
+        let mut request = Request::new(tokio_stream::iter([headers("/", true)]));
+        request.metadata_mut().insert("x-portcullis-protocol", version.parse().expect("a value"));
+        client.process(request).await.map(drop).map_err(|status| status.code())
+    };
+    assert_eq!(say("1").await, Ok(()));
+    assert_eq!(say("2").await, Err(Code::FailedPrecondition));
+    assert!(running.page("/metrics").await.contains("portcullis_protocol_refusals_total 1"));
+    running.end().await;
+}
+
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..200 {
         if holds().await {

@@ -26,7 +26,7 @@ pub struct Dns {
 #[derive(Debug, Default)]
 struct State {
     /// A name that begins with a dot stands for everything below it.
-    names: HashMap<String, Ipv4Addr>,
+    names: HashMap<String, Vec<Ipv4Addr>>,
     queries: Vec<String>,
 }
 
@@ -38,7 +38,7 @@ impl Dns {
     pub async fn start<'n>(names: impl IntoIterator<Item = (&'n str, Ipv4Addr)>) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = socket.local_addr()?;
-        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
+        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), vec![ip])).collect();
         let state = Arc::new(Mutex::new(State { names, queries: Vec::new() }));
         let mut task = JoinSet::new();
         task.spawn(serve(socket, Arc::clone(&state)));
@@ -53,7 +53,12 @@ impl Dns {
 
     /// Gives a name another address from now on (DNS rebinding).
     pub fn set(&self, name: &str, ip: Ipv4Addr) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_ascii_lowercase(), ip);
+        self.set_all(name, &[ip]);
+    }
+
+    /// Gives a name these addresses from now on, as a headless Service has those of its pods.
+    pub fn set_all(&self, name: &str, ips: &[Ipv4Addr]) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_ascii_lowercase(), ips.to_vec());
     }
 
     /// The names that were asked for, in lower case and in order.
@@ -94,8 +99,8 @@ async fn serve(socket: UdpSocket, state: Arc<Mutex<State>>) {
 impl State {
     fn look_up(&mut self, name: &str) -> Option<Vec<Ipv4Addr>> {
         self.queries.push(name.to_owned());
-        let below = || self.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ip)| ip);
-        self.names.get(name).or_else(below).map(|ip| vec![*ip])
+        let below = || self.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ips)| ips);
+        self.names.get(name).or_else(below).cloned()
     }
 }
 
@@ -156,7 +161,7 @@ mod tests {
     }
 
     fn state() -> State {
-        State { names: HashMap::from([("api.test".to_owned(), Ipv4Addr::LOCALHOST)]), queries: Vec::new() }
+        State { names: HashMap::from([("api.test".to_owned(), vec![Ipv4Addr::LOCALHOST])]), queries: Vec::new() }
     }
 
     #[test]
