@@ -1,9 +1,15 @@
 //! What is counted. Label sets are closed: never a host, a path or a user.
 
+use std::time::SystemTime;
+
+use data_encoding::HEXLOWER;
 use inspect::Inspector;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// Bytes of an id that are shown: enough to tell two policies apart.
+const SHOWN: usize = 4;
 
 /// The metrics of the scanner.
 #[derive(Debug, Clone)]
@@ -30,6 +36,8 @@ pub struct Metrics {
     pub streams_refused: IntCounter,
     /// Policy and detector reloads, by result.
     pub reloads: IntCounterVec,
+    /// When the policy and detectors in use were loaded.
+    pub loaded: IntGauge,
     /// Audit records that were lost.
     pub audit_dropped: IntCounter,
 }
@@ -82,6 +90,10 @@ impl Metrics {
             streams_ended: counters("portcullis_streams_ended_total", "Streams ended, by how.", &["how"])?,
             streams_refused: IntCounter::new("portcullis_streams_refused_total", "Streams refused because too many were open.")?,
             reloads: counters("portcullis_reloads_total", "Reloads of policy and detectors, by result.", &["result"])?,
+            loaded: IntGauge::new(
+                "portcullis_policy_loaded_timestamp_seconds",
+                "When the policy and detectors in use were loaded: at start, or when they changed last.",
+            )?,
             audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
         };
         for vec in [
@@ -101,12 +113,21 @@ impl Metrics {
         for counter in [&metrics.streams_refused, &metrics.audit_dropped] {
             registry.register(Box::new(counter.clone()))?;
         }
-        registry.register(Box::new(metrics.streams.clone()))?;
+        for gauge in [&metrics.streams, &metrics.loaded] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        metrics.loaded_now();
         // Known from the start, so that an alert sees the first increase.
         for result in ["ok", "error"] {
             metrics.reloads.with_label_values(&[result]).inc_by(0);
         }
         Ok(metrics)
+    }
+
+    /// Notes that the policy and detectors in use were loaded at this moment.
+    pub(crate) fn loaded_now(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.loaded.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     }
 }
 
@@ -114,6 +135,8 @@ impl Metrics {
 #[derive(Debug)]
 pub(crate) struct InspectorMetrics {
     inspector: Inspector,
+    /// The description of `portcullis_policy_info`; its one series is made anew for each reading, so that no old one is left.
+    info: IntGaugeVec,
     held: IntGauge,
     hits: IntCounter,
     misses: IntCounter,
@@ -125,6 +148,7 @@ impl InspectorMetrics {
     pub(crate) fn new(inspector: Inspector) -> Result<InspectorMetrics, prometheus::Error> {
         Ok(InspectorMetrics {
             inspector,
+            info: policy_info()?,
             held: IntGauge::new("portcullis_held_bytes", "Bytes that all holds take of the memory budget.")?,
             hits: IntCounter::new("portcullis_cache_hits_total", "Reports that came from the cache.")?,
             misses: IntCounter::new("portcullis_cache_misses_total", "Reports that had to be made.")?,
@@ -134,10 +158,26 @@ impl InspectorMetrics {
     }
 }
 
+/// Replicas that answer with different labels judge differently: that is skew.
+fn policy_info() -> Result<IntGaugeVec, prometheus::Error> {
+    let help = "The policy and the detectors in use, by the beginning of their ids: hashes of all they say.";
+    IntGaugeVec::new(Opts::new("portcullis_policy_info", help), &["policy", "engine"])
+}
+
+impl InspectorMetrics {
+    fn info(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
+        let snapshot = self.inspector.snapshot();
+        let short = |id: [u8; 16]| HEXLOWER.encode(&id[..SHOWN]);
+        let info = policy_info()?;
+        info.with_label_values(&[short(snapshot.policy.id()), short(snapshot.engine.id().0)]).set(1);
+        Ok(info.collect())
+    }
+}
+
 impl Collector for InspectorMetrics {
     fn desc(&self) -> Vec<&Desc> {
         let counters = [&self.hits, &self.misses, &self.evictions, &self.budgets];
-        self.held.desc().into_iter().chain(counters.into_iter().flat_map(Collector::desc)).collect()
+        self.info.desc().into_iter().chain(self.held.desc()).chain(counters.into_iter().flat_map(Collector::desc)).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -150,6 +190,7 @@ impl Collector for InspectorMetrics {
             counter.inc_by(now.saturating_sub(counter.get()));
         }
         let counters = [&self.hits, &self.misses, &self.evictions, &self.budgets];
-        self.held.collect().into_iter().chain(counters.into_iter().flat_map(Collector::collect)).collect()
+        let info = self.info().unwrap_or_default();
+        info.into_iter().chain(self.held.collect()).chain(counters.into_iter().flat_map(Collector::collect)).collect()
     }
 }
