@@ -46,7 +46,6 @@ def made(render):
 BY_HAND = {
     "branch": {("Secret", "portcullis-sandboxes", "agent-feature-x")},
     "strict": {("Secret", "portcullis-sandboxes", "portcullis-probe")},
-    "cert-manager": {("Secret", "portcullis", "portcullis-fingerprint-key")},
 }
 
 
@@ -81,7 +80,6 @@ def checks(world):
             f"{name}: nothing that is only for kustomize is left",
             [o["metadata"]["name"] for o in render.objects if "config.kubernetes.io/local-config" in o["metadata"].get("annotations", {})],
         )
-    secrets = {n for k, ns, n in made(world.renders["base"]) if k == "Secret"}
-    certificates = {n for k, ns, n in made(world.renders["cert-manager"]) if k == "Secret"}
-    by_hand = {n for _, _, n in BY_HAND["cert-manager"]}
-    yield "cert-manager makes what pki makes", sorted(secrets ^ (certificates | by_hand))
+    secrets = {name for kind, _, name in made(world.renders["base"]) if kind == "Secret"}
+    others = {name for kind, _, name in made(world.renders["cert-manager"]) if kind == "Secret"}
+    yield "cert-manager makes what pki makes", sorted(secrets ^ others)
