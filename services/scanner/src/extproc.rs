@@ -29,14 +29,26 @@ const WAITING_ANSWERS: usize = 16;
 /// The service: one gRPC stream a request.
 #[derive(Debug, Clone)]
 pub(crate) struct Processor {
-    pub(crate) inspector: Inspector,
-    pub(crate) recorder: Recorder,
+    inspector: Inspector,
+    recorder: Recorder,
     /// One permit a stream.
-    pub(crate) streams: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     /// Refuses gateways of another version.
-    pub(crate) protocol: Protocol,
+    protocol: Protocol,
     /// Says who sends.
-    pub(crate) doorman: Doorman,
+    doorman: Doorman,
+}
+
+impl Processor {
+    pub(crate) fn new(inspector: &Inspector, recorder: &Recorder, streams: usize, doorman: Doorman) -> Processor {
+        Processor {
+            inspector: inspector.clone(),
+            recorder: recorder.clone(),
+            streams: Arc::new(Semaphore::new(streams)),
+            protocol: Protocol::new(recorder.metrics().protocol_refusals.clone()),
+            doorman,
+        }
+    }
 }
 
 #[tonic::async_trait]

@@ -12,7 +12,6 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use inspect::Inspector;
 use scan_proto::v1::scan_service_server::ScanServiceServer;
 use telemetry::{Address, AuditSink, Endpoint, Guard, Listener, Readiness, Shutdown, Tls, Watch};
-use tokio::sync::Semaphore;
 use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
@@ -22,7 +21,6 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use crate::api::Api;
 use crate::doorman::Doorman;
 use crate::extproc::Processor;
-use crate::extproc::protocol::Protocol;
 use crate::metrics::InspectorMetrics;
 use crate::record::Recorder;
 use crate::shared_state::{Exchanger, SharedStateError};
@@ -126,7 +124,6 @@ impl Scanner {
                 (Some(sink), Some(writer))
             }
         };
-        let protocol_refusals = metrics.protocol_refusals.clone();
         let recorder = Recorder::new(Arc::clone(&metrics), audit);
         let watch = if config.watch.is_empty() {
             None
@@ -146,13 +143,7 @@ impl Scanner {
         let mut health = Vec::new();
         let mut serving: Vec<Serving> = Vec::new();
 
-        let processor = Processor {
-            inspector: inspector.clone(),
-            recorder: recorder.clone(),
-            streams: Arc::new(Semaphore::new(config.limits.streams)),
-            protocol: Protocol::new(protocol_refusals),
-            doorman,
-        };
+        let processor = Processor::new(&inspector, &recorder, config.limits.streams, doorman);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         reporter.set_serving::<ExternalProcessorServer<Processor>>().await;
         health.push((reporter, ExternalProcessorServer::<Processor>::NAME));

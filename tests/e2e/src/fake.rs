@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::{Processing
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{ExternalProcessor, ExternalProcessorServer};
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse, processing_request};
 use tokio::net::UnixListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 use tokio_stream::wrappers::{ReceiverStream, UnixListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -25,29 +25,37 @@ pub enum FakeScanner {
     ErrorInBody,
 }
 
-/// A fake scanner that is listening. Ends when dropped.
+/// A fake scanner that is listening. Ends when dropped, with its connections: Envoy must not go on with it in the place of the next.
 #[derive(Debug)]
-pub struct RunningFake(JoinHandle<()>);
+pub struct RunningFake(Option<Runtime>);
 
 impl Drop for RunningFake {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
     }
 }
 
 impl FakeScanner {
     /// Listens on the socket, in the place of whatever listened there.
-    pub(crate) async fn listen(self, socket: &Path) -> Result<RunningFake> {
+    pub(crate) fn listen(self, socket: &Path) -> Result<RunningFake> {
         match std::fs::remove_file(socket) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).context("old socket of the scanner"),
             _ => {}
         }
-        let listener = UnixListener::bind(socket).with_context(|| socket.display().to_string())?;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        health.set_serving::<ExternalProcessorServer<Self>>().await;
-        let router = tonic::transport::Server::builder().add_service(health_service).add_service(ExternalProcessorServer::new(self));
-        let serving = router.serve_with_incoming(UnixListenerStream::new(listener));
-        Ok(RunningFake(tokio::spawn(async { drop(serving.await) })))
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let listener = {
+            let _entered = runtime.enter();
+            UnixListener::bind(socket).with_context(|| socket.display().to_string())?
+        };
+        runtime.spawn(async move {
+            let (health, health_service) = tonic_health::server::health_reporter();
+            health.set_serving::<ExternalProcessorServer<Self>>().await;
+            let router = tonic::transport::Server::builder().add_service(health_service).add_service(ExternalProcessorServer::new(self));
+            drop(router.serve_with_incoming(UnixListenerStream::new(listener)).await);
+        });
+        Ok(RunningFake(Some(runtime)))
     }
 }
 

@@ -62,7 +62,7 @@ pub struct Pods {
     /// The CA of the parts.
     pub ca: TestCa,
     folder: tempfile::TempDir,
-    _certificates: Pod,
+    certificates: Pod,
 }
 
 impl Pods {
@@ -79,10 +79,10 @@ impl Pods {
         let dns = Dns::start([(NAME, origin.ip())]).await?;
         fs::write(at("outside.pem"), outside.pem())?;
         fs::create_dir(at("run"))?;
-        let certificates = free_address(9002)?;
+        let ip = free_address(9002)?;
         let secret = secret(&at("certificates-tls"), &ca, "portcullis-certificates")?;
-        let listen = format!("{certificates}:9002");
-        let part = Pod::start(
+        let listen = format!("{ip}:9002");
+        let certificates = Pod::start(
             Command::new(binary()?)
                 .args(["certificates", "--listen", &listen, "--tls-dir"])
                 .arg(secret.folder())
@@ -91,7 +91,7 @@ impl Pods {
                 .arg("--system-roots")
                 .arg(at("outside.pem")),
         )?;
-        dns.set("portcullis-certificates", certificates);
+        dns.set("portcullis-certificates", ip);
         let identity = self::secret(&at("tls"), &ca, "portcullis-gateway")?;
         let mut scanners = Vec::new();
         for _ in 0..options.scanners {
@@ -111,9 +111,9 @@ impl Pods {
                 .arg(envoy_binary()?)
                 .args(&options.gateway),
         )?;
-        // A client needs the address and the gateway's CA, which both come to be now.
-        let nowhere = Client::new(SocketAddr::from(([0, 0, 0, 0], 0)), outside.pem())?;
-        let mut pods = Self { origin, dns, client: nowhere, gateway, scanners, identity, ca, folder, _certificates: part };
+        // The address and the gateway's CA come to be in a moment.
+        let nobody = Client::new(SocketAddr::from(([0, 0, 0, 0], 0)), outside.pem())?;
+        let mut pods = Self { origin, dns, client: nobody, gateway, scanners, identity, ca, folder, certificates };
         let begun = Instant::now();
         while !pods.is_ready().await {
             if begun.elapsed() > PATIENCE || pods.gateway.has_ended() {
@@ -201,7 +201,7 @@ impl Pods {
     #[must_use]
     pub fn logs(&self) -> String {
         let scanners: String = self.scanners.iter().map(|(ip, pod)| format!("== scanner {ip}\n{}", pod.said())).collect();
-        format!("== gateway\n{}{scanners}== certificates\n{}", self.gateway.said(), self._certificates.said())
+        format!("== gateway\n{}{scanners}== certificates\n{}", self.gateway.said(), self.certificates.said())
     }
 }
 

@@ -247,7 +247,7 @@ impl Stack {
     /// # Panics
     /// It cannot listen, or Envoy does not find it.
     pub async fn fake_scanner(&self, fake: FakeScanner) -> RunningFake {
-        let running = checked(fake.listen(&self.gateway.socket("scanner")).await);
+        let running = checked(fake.listen(&self.gateway.socket("scanner")));
         let healthy = async || self.gateway.counter("cluster.scanner.membership_healthy").await.is_ok_and(|members| members > 0);
         self.wait_until("Envoy finds the fake scanner", healthy).await;
         running

@@ -60,25 +60,31 @@ impl Running {
             return Ok(Woken::Over);
         }
         out::note(&format!("draining: {} s as before, then up to {} s for what is under way", lame_duck.as_secs(), drain.as_secs()));
-        match self.wait(lame_duck, &mut |_| false)? {
-            Woken::Over => {}
-            woken => return Ok(woken),
+        let woken = match self.wait(lame_duck, &mut |_| false)? {
+            Woken::Over => self.finish(drain)?,
+            woken => woken,
+        };
+        if !matches!(woken, Woken::Ended(_)) {
+            match self.admin.under_way() {
+                Some((cut @ 1.., _)) => out::note(&format!("{cut} requests or tunnels are cut")),
+                _ => out::note("drained"),
+            }
         }
+        Ok(woken)
+    }
+
+    /// Waits until nothing is under way.
+    fn finish(&mut self, drain: Duration) -> Result<Woken> {
         self.admin.drain_tunnels();
         let mut busy = Instant::now();
-        let woken = self.wait(drain, &mut |admin| match admin.under_way() {
+        self.wait(drain, &mut |admin| match admin.under_way() {
             Some((_, 0)) => true,
             Some((0, _)) => busy.elapsed() >= QUIET,
             _ => {
                 busy = Instant::now();
                 false
             }
-        })?;
-        match self.admin.under_way() {
-            Some((cut @ 1.., _)) => out::note(&format!("the time is over: {cut} requests or tunnels are cut")),
-            _ => out::note("drained"),
-        }
-        Ok(woken)
+        })
     }
 
     /// Waits until `over`, but no longer than `time`.
