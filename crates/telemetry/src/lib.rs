@@ -4,6 +4,7 @@ mod audit;
 mod endpoint;
 mod listen;
 mod logging;
+mod process;
 mod shutdown;
 
 pub use audit::{AuditError, AuditSink};
