@@ -126,6 +126,7 @@ impl Stack {
             listen: settings.listen,
             tls: settings.tls.clone(),
             admin: sockets.join("admin.sock"),
+            status: sockets.join("status.sock"),
             access_log: log.join("access.log"),
             scanner: sockets.join("scanner.sock"),
             certificates: sockets.join("certificates.sock"),
