@@ -117,7 +117,7 @@ REFUSALS = [
     ),
     lines(
         "Refused by the gateway itself",
-        "Tunnels that carry another host than they were opened for; names that resolve to addresses inside; tunnels that are neither TLS nor HTTP.",
+        "Tunnels that carry another host than they were opened for, or neither TLS nor HTTP; names that resolve to addresses inside.",
         "cps",
         ("fronting", 'sum(rate(envoy_http_rbac_denied{NS, envoy_rbac_http_prefix="fronting_"}[I]))'),
         ("address inside", "sum(rate(envoy_dns_cache_egress_dns_address_filter_out{NS}[I]))"),
