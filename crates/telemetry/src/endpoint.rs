@@ -1,10 +1,11 @@
 //! `/metrics`, `/healthz` and `/readyz` over HTTP/1. What the process uses of the machine is told beside the service's own metrics.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,20 +27,45 @@ const CONNECTIONS: usize = 64;
 /// A request's head must arrive within this.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether the service may get traffic.
+/// Whether the service may get traffic: it says so itself, and no part of it has a fault.
 #[derive(Debug, Clone, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    ready: AtomicBool,
+    faults: Mutex<BTreeMap<&'static str, String>>,
+}
 
 impl Readiness {
     /// Says so from now on.
     pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+        self.0.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// What was said last.
+    /// A part of the service says what is wrong with it, or with `None` that nothing is any more.
+    pub fn fault(&self, part: &'static str, what: Option<String>) {
+        let mut faults = self.faults();
+        match what {
+            Some(what) => drop(faults.insert(part, what)),
+            None => drop(faults.remove(part)),
+        }
+    }
+
+    /// Whether the service may get traffic now.
     #[must_use]
     pub fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.ready.load(Ordering::Relaxed) && self.faults().is_empty()
+    }
+
+    fn faults(&self) -> MutexGuard<'_, BTreeMap<&'static str, String>> {
+        self.0.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line for people.
+    fn line(&self) -> String {
+        let faults: Vec<String> = self.faults().values().cloned().collect();
+        if faults.is_empty() { "not ready\n".to_owned() } else { format!("not ready: {}\n", faults.join("; ")) }
     }
 }
 
@@ -113,7 +139,7 @@ fn answer(request: &Request<Incoming>, registries: &[Registry], readiness: &Read
         }
         (&Method::GET, "/healthz") => (StatusCode::OK, "alive\n".to_owned()),
         (&Method::GET, "/readyz") if readiness.get() => (StatusCode::OK, "ready\n".to_owned()),
-        (&Method::GET, "/readyz") => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
+        (&Method::GET, "/readyz") => (StatusCode::SERVICE_UNAVAILABLE, readiness.line()),
         _ => (StatusCode::NOT_FOUND, "GET /metrics, /healthz or /readyz\n".to_owned()),
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use rcgen::{KeyPair, PublicKeyData};
+use x509_parser::certificate::X509Certificate;
+use zeroize::Zeroizing;
 
 use crate::error::CertificatesError;
-use crate::mint::{self, Signer};
+use crate::mint::{self, SecretPem, Signer};
 
 /// The public certificate, in the CA folder.
 pub const CERTIFICATE_FILE: &str = "ca.pem";
@@ -115,7 +117,7 @@ fn create(folder: &Path, access: KeyAccess, now: SystemTime) -> Result<(), Certi
         Ok(key) => key,
         Err(CertificatesError::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
             let key = mint::new_key()?;
-            place(&key_path, key.serialize_pem().as_bytes(), 0o600)?;
+            place(&key_path, SecretPem::of(&key).as_str().as_bytes(), 0o600)?;
             key
         }
         Err(other) => return Err(other),
@@ -149,7 +151,7 @@ pub(crate) fn temporary_beside(path: &Path) -> PathBuf {
 fn load_key(path: &Path, access: KeyAccess) -> Result<KeyPair, CertificatesError> {
     check_mode(path, access, 0o600)?;
     // The cause is left out: a parser's message must never quote a key.
-    KeyPair::from_pem(&read(path)?)
+    KeyPair::from_pem(&Zeroizing::new(read(path)?))
         .map_err(|_| CertificatesError::BadAuthority { path: path.to_owned(), reason: "this is not a private key in PKCS#8 PEM" })
 }
 
@@ -166,15 +168,29 @@ fn check_mode(path: &Path, access: KeyAccess, wanted: u32) -> Result<(), Certifi
     if mode & forbidden == 0 { Ok(()) } else { Err(CertificatesError::LaxPermissions { path: path.to_owned(), mode, wanted }) }
 }
 
-fn read(path: &Path) -> Result<String, CertificatesError> {
-    let mut text = String::new();
+pub(crate) fn read(path: &Path) -> Result<String, CertificatesError> {
     let file = File::open(path).map_err(CertificatesError::file("read", path))?;
+    let length = file.metadata().map_err(CertificatesError::file("read", path))?.len().min(LARGEST_FILE);
+    // Room for all of it at once: a buffer that grows leaves copies of a key behind.
+    let mut text = String::with_capacity(usize::try_from(length).unwrap_or_default() + 1);
     file.take(LARGEST_FILE).read_to_string(&mut text).map_err(CertificatesError::file("read", path))?;
     Ok(text)
 }
 
 /// Checks that the certificate is that of a CA, in force, and of this key; gives the moment it ends.
 fn check_certificate(pem: &str, key: &KeyPair, now: SystemTime) -> Result<SystemTime, &'static str> {
+    let (begins, ends) = validity_of(pem, key)?;
+    if now < begins {
+        return Err("this CA is not valid yet; is the clock right?");
+    }
+    if now >= ends {
+        return Err("this CA has expired; remove ca.pem and ca.key to make a new one, and let the sandboxes trust it");
+    }
+    Ok(ends)
+}
+
+/// Checks that the certificate is that of a CA, and of this key; gives the moments it begins and ends.
+pub(crate) fn validity_of(pem: &str, key: &KeyPair) -> Result<(SystemTime, SystemTime), &'static str> {
     let (_, pem) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| "this is not PEM")?;
     let certificate = pem.parse_x509().map_err(|_| "this is not a certificate")?;
     if certificate.public_key().raw != key.subject_public_key_info() {
@@ -183,17 +199,14 @@ fn check_certificate(pem: &str, key: &KeyPair, now: SystemTime) -> Result<System
     if !certificate.is_ca() {
         return Err("this certificate is not that of a CA");
     }
-    let seconds = |moment: i64| u64::try_from(moment).ok().and_then(|s| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(s)));
+    dates(&certificate).ok_or("the dates of this certificate are out of range")
+}
+
+/// When a certificate begins and ends.
+pub(crate) fn dates(certificate: &X509Certificate<'_>) -> Option<(SystemTime, SystemTime)> {
+    let moment = |seconds: i64| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(seconds).ok()?));
     let validity = certificate.validity();
-    let begins = seconds(validity.not_before.timestamp()).ok_or("the dates of this certificate are out of range")?;
-    let ends = seconds(validity.not_after.timestamp()).ok_or("the dates of this certificate are out of range")?;
-    if now < begins {
-        return Err("this CA is not valid yet; is the clock right?");
-    }
-    if now >= ends {
-        return Err("this CA has expired; remove ca.pem and ca.key to make a new one, and let the sandboxes trust it");
-    }
-    Ok(ends)
+    Some((moment(validity.not_before.timestamp())?, moment(validity.not_after.timestamp())?))
 }
 
 #[cfg(test)]

@@ -61,6 +61,9 @@ pub enum CertificatesError {
         /// The cause.
         source: io::Error,
     },
+    /// The certificates of mutual TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] telemetry::TlsError),
     /// The server stopped with an error.
     #[error("the certificates server failed: {0}")]
     Serve(#[from] tonic::transport::Error),

@@ -1,5 +1,7 @@
 //! What is counted. No label ever holds a name that a sandbox asked for.
 
+use std::time::SystemTime;
+
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 use crate::name::NameError;
@@ -21,6 +23,10 @@ pub struct Metrics {
     pub active: IntGauge,
     /// Open ADS streams.
     pub streams: IntGauge,
+    /// When the CA ends.
+    pub ca_expiry: IntGauge,
+    /// New CAs, by result.
+    pub ca_reloads: IntCounterVec,
 }
 
 impl Metrics {
@@ -40,6 +46,11 @@ impl Metrics {
             renewed: IntCounter::new("portcullis_certificates_renewed_total", "Leaf certificates pushed before they ended.")?,
             active: IntGauge::new("portcullis_certificates_active", "Server names subscribed to, over all streams.")?,
             streams: IntGauge::new("portcullis_certificates_ads_streams", "Open ADS streams.")?,
+            ca_expiry: IntGauge::new("portcullis_certificates_ca_expiry_timestamp_seconds", "When the CA that signs leaves ends.")?,
+            ca_reloads: IntCounterVec::new(
+                Opts::new("portcullis_certificates_ca_reloads_total", "Changed CAs that were read anew, by result."),
+                &["result"],
+            )?,
         };
         for counter in [&metrics.minted, &metrics.evicted, &metrics.rejected, &metrics.renewed] {
             registry.register(Box::new(counter.clone()))?;
@@ -52,6 +63,17 @@ impl Metrics {
         for reason in names.iter().map(String::as_str).chain(["mint", "type"]) {
             metrics.refused.with_label_values(&[reason]);
         }
+        registry.register(Box::new(metrics.ca_expiry.clone()))?;
+        registry.register(Box::new(metrics.ca_reloads.clone()))?;
+        // Known from the start, so that an alert sees the first increase.
+        for result in ["ok", "error"] {
+            metrics.ca_reloads.with_label_values(&[result]).inc_by(0);
+        }
         Ok(metrics)
     }
+}
+
+/// A moment as Prometheus writes it.
+pub(crate) fn seconds(moment: SystemTime) -> i64 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok()).unwrap_or_default()
 }

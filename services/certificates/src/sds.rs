@@ -182,7 +182,7 @@ impl Session {
                 self.subscriptions.add(&name, host, leaf.renew_at);
                 // After a reconnect Envoy says what it holds; the same version need not travel again.
                 if known.get(&name) != Some(&leaf.version) {
-                    reply.resources.push(secret_resource(name, &leaf, self.server.leaves.key_pem()));
+                    reply.resources.push(secret_resource(name, &leaf));
                 }
             }
             Err(reason) => {
@@ -204,7 +204,7 @@ impl Session {
                 Ok(leaf) => {
                     self.subscriptions.renewed(&name, leaf.renew_at);
                     self.server.metrics.renewed.inc();
-                    reply.resources.push(secret_resource(name, &leaf, self.server.leaves.key_pem()));
+                    reply.resources.push(secret_resource(name, &leaf));
                 }
                 // The old leaf still has half of its life; the next tick tries again.
                 Err(error) => tracing::error!(%error, "cannot renew a certificate"),
@@ -260,11 +260,11 @@ struct Pending {
     removed: Vec<String>,
 }
 
-/// Wraps a leaf and the key as the secret of this name. Never log the result: its `Debug` shows the key.
-fn secret_resource(name: String, leaf: &Leaf, key_pem: &str) -> Resource {
+/// Wraps a leaf and its key as the secret of this name. Never log the result: its `Debug` shows the key.
+fn secret_resource(name: String, leaf: &Leaf) -> Resource {
     let inline = |text: &str| Some(DataSource { specifier: Some(Specifier::InlineString(text.to_owned())), ..DataSource::default() });
-    let certificate =
-        TlsCertificate { certificate_chain: inline(&leaf.certificate_pem), private_key: inline(key_pem), ..TlsCertificate::default() };
+    let (certificate_chain, private_key) = (inline(&leaf.certificate_pem), inline(leaf.key_pem.as_str()));
+    let certificate = TlsCertificate { certificate_chain, private_key, ..TlsCertificate::default() };
     let secret = Secret { name: name.clone(), r#type: Some(secret::Type::TlsCertificate(certificate)) };
     let resource = Any { type_url: SECRET_TYPE.to_owned(), value: secret.encode_to_vec() };
     Resource { name, version: leaf.version.clone(), resource: Some(resource), ..Resource::default() }

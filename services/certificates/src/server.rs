@@ -8,9 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use envoy_types::pb::envoy::service::discovery::v3::aggregated_discovery_service_server::AggregatedDiscoveryServiceServer;
 use prometheus::Registry;
-use telemetry::{Address, Listener};
+use telemetry::{Address, Guard, Listener, Readiness, Tls, Watch};
 use tokio::sync::watch;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 
@@ -18,6 +17,7 @@ use crate::authority::{Authority, KeyAccess};
 use crate::cache::Leaves;
 use crate::error::CertificatesError;
 use crate::metrics::Metrics;
+use crate::rotation;
 use crate::sds::AdsServer;
 
 /// The largest request: 2,000 names of 253 bytes twice over, after a reconnect, are about 1.1 MB.
@@ -45,15 +45,28 @@ impl Default for Limits {
     }
 }
 
+/// Mutual TLS on a TCP address.
+#[derive(Clone, Debug)]
+pub struct TlsConfig {
+    /// The folder of `tls.crt`, `tls.key` and `ca.crt`, read again when they change.
+    pub dir: PathBuf,
+    /// The DNS names of which the gateway's certificate must have one.
+    pub peers: Vec<String>,
+}
+
 /// How to run the service.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where to listen. The answers carry the leaf key in the clear, so this must be a Unix socket, loopback, or a network only Envoy is on.
+    /// Where to listen. The answers carry the leaf key: without TLS this must be a Unix socket, loopback, or a network only Envoy is on.
     pub listen: Address,
-    /// The folder of the CA; made if it is not there.
+    /// Mutual TLS; `None`: none.
+    pub tls: Option<TlsConfig>,
+    /// The folder of the CA, read again when it changes.
     pub ca_dir: PathBuf,
-    /// Who may read the key in it.
+    /// Who may read the key in it: a folder of our own is made if it is not there, one that is mounted must be there.
     pub key_access: KeyAccess,
+    /// What is wrong with a certificate is said here.
+    pub readiness: Readiness,
     /// What bounds the service.
     pub limits: Limits,
     /// Where the metrics are registered; serving them is up to the caller.
@@ -70,8 +83,11 @@ pub struct Bound {
     address: Address,
     ca_pem: String,
     listener: Listener,
+    guard: Option<Guard>,
     router: Router,
     ending: watch::Sender<bool>,
+    _tls: Option<Tls>,
+    _ca: Watch,
 }
 
 impl Certificates {
@@ -81,15 +97,22 @@ impl Certificates {
     /// The CA cannot be used, the address cannot be listened on, or the metrics are registered already.
     pub async fn build(config: Config) -> Result<Bound, CertificatesError> {
         let (folder, access) = (config.ca_dir.clone(), config.key_access);
-        let loading = tokio::task::spawn_blocking(move || Authority::load_or_create(&folder, access, SystemTime::now()));
+        let loading = tokio::task::spawn_blocking(move || match access {
+            KeyAccess::OwnerOnly => Authority::load_or_create(&folder, access, SystemTime::now()),
+            KeyAccess::GroupRead => Authority::load(&folder, access, SystemTime::now()),
+        });
         let authority = loading.await.map_err(|error| CertificatesError::File {
             action: "load the CA in",
             path: config.ca_dir.clone(),
             source: io::Error::other(error),
         })??;
+        telemetry::build_info(&config.registry)?;
         let metrics = Metrics::register(&config.registry)?;
+        let tls = config.tls.as_ref().map(|tls| Tls::start(&tls.dir, &config.registry, &config.readiness)).transpose()?;
+        let guard = tls.as_ref().zip(config.tls.as_ref()).map(|(tls, config)| tls.guard(&config.peers)).transpose()?;
         let ca_pem = authority.certificate_pem().to_owned();
-        let leaves = Arc::new(Leaves::new(authority.into_signer(), config.limits.cached_leaves, metrics.clone()));
+        let leaves = Arc::new(Leaves::new(authority, config.limits.cached_leaves, metrics.clone()));
+        let ca = rotation::follow(config.ca_dir.clone(), access, Arc::clone(&leaves), metrics.clone(), config.readiness)?;
         let (ending, ended) = watch::channel(false);
         let ads = AggregatedDiscoveryServiceServer::new(AdsServer::new(leaves, metrics, config.limits, ended))
             .max_decoding_message_size(LARGEST_REQUEST);
@@ -104,7 +127,7 @@ impl Certificates {
         let (address, listener) = Listener::bind(&config.listen)
             .await
             .map_err(|source| CertificatesError::Listen { address: config.listen.to_string(), source })?;
-        Ok(Bound { address, ca_pem, listener, router, ending })
+        Ok(Bound { address, ca_pem, listener, guard, router, ending, _tls: tls, _ca: ca })
     }
 }
 
@@ -132,10 +155,7 @@ impl Bound {
             // Streams of ADS never end by themselves.
             ending.send_replace(true);
         };
-        match self.listener {
-            Listener::Tcp(listener) => self.router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), stop).await?,
-            Listener::Unix(listener) => self.router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), stop).await?,
-        }
+        self.router.serve_with_incoming_shutdown(self.listener.incoming(self.guard), stop).await?;
         Ok(())
     }
 }

@@ -1,7 +1,10 @@
 //! `portcullis scanner` and `portcullis certificates`: the two services, as `up` starts them and as pods run them.
 
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use certificates::{Certificates, KeyAccess};
@@ -10,6 +13,7 @@ use inspect::Snapshot;
 use scanner::{Load, Scanner, SharedState};
 use telemetry::{Address, Endpoint, Readiness};
 
+use self::tls::TlsArgs;
 use crate::cli::exit;
 use crate::{config_files, known_files};
 
@@ -22,6 +26,11 @@ pub(crate) struct ScannerArgs {
     /// Where the Scan API is: an address with port, or unix:PATH [default: nowhere].
     #[arg(long, value_name = "ADDR")]
     api_listen: Option<Address>,
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// A DNS name of which the certificate of a client of the Scan API must have one; may be given several times.
+    #[arg(long, value_name = "NAME", requires = "tls_dir", default_value = "portcullis-api-client")]
+    api_tls_peer: Vec<String>,
     /// Where /metrics, /healthz and /readyz are [default: nowhere].
     #[arg(long, value_name = "ADDR")]
     metrics_listen: Option<SocketAddr>,
@@ -66,17 +75,29 @@ pub(crate) struct ScannerArgs {
     /// What the report cache weighs at most: one a report, one more a finding; 0: no cache.
     #[arg(long, value_name = "N", default_value_t = scanner::Limits::default().cache_entries)]
     cache_entries: u64,
+    /// How long requests under way are waited for when the service ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = scanner::Limits::default().drain.as_secs())]
+    drain: u64,
+    /// How long new requests are still served after SIGTERM, while health and readiness say already that the service ends.
+    #[arg(long, value_name = "SECONDS", default_value_t = scanner::Limits::default().lame_duck.as_secs())]
+    lame_duck: u64,
 }
 
 /// What `certificates` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct CertificatesArgs {
-    /// Where Envoy finds the service: an address with port, or unix:PATH. Its answers hold keys: a socket, loopback, or a private network.
+    /// Where Envoy finds the service: an address with port, or unix:PATH. Its answers hold keys: without TLS a socket, loopback, or a
+    /// private network.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9002")]
     listen: Address,
-    /// The folder of the CA, made at first use [default: `ca` in the state folder].
+    #[command(flatten)]
+    tls: TlsArgs,
+    /// The folder of the CA, made at first use, and read again when it changes [default: `ca` in the state folder].
     #[arg(long, value_name = "DIR")]
     ca_dir: Option<PathBuf>,
+    /// The folder of the CA is a mounted Secret: nothing is written there, and its group may read the key.
+    #[arg(long, requires = "ca_dir", conflicts_with = "system_roots")]
+    ca_read_only: bool,
     /// The system's roots: `bundle.pem` in the CA's folder will hold them and ours [default: found on the system].
     #[arg(long, value_name = "FILE")]
     system_roots: Option<PathBuf>,
@@ -106,10 +127,20 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
             Ok(Snapshot { engine, policy: policy.into() })
         });
         let shared_state = args.shared_state.map(|file| SharedState::read(&file, args.shared_state_ca.as_deref())).transpose()?;
-        let limits = scanner::Limits { streams: args.max_streams, cache_entries: args.cache_entries, ..scanner::Limits::default() };
+        let limits = scanner::Limits {
+            streams: args.max_streams,
+            cache_entries: args.cache_entries,
+            drain: Duration::from_secs(args.drain),
+            lame_duck: Duration::from_secs(args.lame_duck),
+            ..scanner::Limits::default()
+        };
+        args.tls.check([Some(&args.listen), args.api_listen.as_ref()])?;
+        let (peers, api_peers) = (args.tls.tls_peer, args.api_tls_peer);
+        let tls = args.tls.tls_dir.map(|dir| scanner::TlsConfig { dir, peers, api_peers });
         let config = scanner::Config {
             listen: args.listen,
             api_listen: args.api_listen,
+            tls,
             metrics_listen: args.metrics_listen,
             audit: args.audit,
             load,
@@ -140,22 +171,28 @@ pub(crate) fn certificates(args: CertificatesArgs) -> Result<u8> {
             None => config_files::state_dir(None)?.join("ca"),
         };
         let registry = prometheus::Registry::new();
+        let readiness = Readiness::default();
+        args.tls.check([Some(&args.listen), None])?;
+        let peers = args.tls.tls_peer;
         let config = certificates::Config {
             listen: args.listen,
+            tls: args.tls.tls_dir.map(|dir| certificates::TlsConfig { dir, peers }),
             ca_dir: ca_dir.clone(),
-            key_access: KeyAccess::OwnerOnly,
+            key_access: if args.ca_read_only { KeyAccess::GroupRead } else { KeyAccess::OwnerOnly },
+            readiness: readiness.clone(),
             limits: certificates::Limits::default(),
             registry: registry.clone(),
         };
         let bound = Certificates::build(config).await?;
-        let roots = args.system_roots.map_or_else(certificates::find_system_roots, Ok)?;
-        certificates::write_bundle(&roots, bound.ca_pem(), &ca_dir.join("bundle.pem"))?;
+        if !args.ca_read_only {
+            let roots = args.system_roots.map_or_else(certificates::find_system_roots, Ok)?;
+            certificates::write_bundle(&roots, bound.ca_pem(), &ca_dir.join("bundle.pem"))?;
+        }
         if let Some(at) = args.metrics_listen {
-            let readiness = Readiness::default();
-            readiness.set(true);
-            let endpoint = Endpoint::bind(at, registry, readiness).await.with_context(|| format!("cannot listen on {at}"))?;
+            let endpoint = Endpoint::bind(at, registry, readiness.clone()).await.with_context(|| format!("cannot listen on {at}"))?;
             tokio::spawn(endpoint.run(shutdown.clone()));
         }
+        readiness.set(true);
         tracing::info!(listen = %bound.address(), "the certificates service is ready");
         bound.run(async move { shutdown.wait().await }).await?;
         Ok(exit::FINE)

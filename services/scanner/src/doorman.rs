@@ -1,5 +1,6 @@
 //! Who sends: by proxy credentials, by client certificate, by address, or nobody in particular.
 
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,11 +8,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use data_encoding::BASE64;
 use inspect::{Identity, Inspector};
-use notify::RecommendedWatcher;
+use telemetry::Watch;
 
 use crate::extproc::translate::Seen;
 use crate::metrics::Files;
-use crate::{Metrics, Tokens, TokensError, reload};
+use crate::{Metrics, Tokens, TokensError};
 
 /// Longer credentials are nobody's; a name and a token take less than 200 bytes.
 const MAX_CREDENTIALS: usize = 1024;
@@ -35,14 +36,14 @@ impl Doorman {
         Ok(Doorman { inspector, tokens: Arc::new(ArcSwap::from_pointee(tokens)), others })
     }
 
-    /// Reads the file again when it changes, until the watcher is dropped. A file that cannot be used keeps what was before.
+    /// Reads the file again when it changes, until the watch is dropped. A file that cannot be used keeps what was before.
     ///
     /// # Errors
     /// Its folder cannot be watched.
-    pub(crate) fn follow(&self, path: &Path, metrics: Arc<Metrics>) -> notify::Result<RecommendedWatcher> {
+    pub(crate) fn follow(&self, path: &Path, metrics: Arc<Metrics>) -> io::Result<Watch> {
         let (tokens, path) = (Arc::clone(&self.tokens), path.to_owned());
         let files: [PathBuf; 1] = [path.clone()];
-        reload::changes(&files, move || match Tokens::read(&path) {
+        Watch::files(&files, None, move || match Tokens::read(&path) {
             Ok(new) if new == **tokens.load() => metrics.unchanged(Files::Tokens),
             Ok(new) => {
                 tokens.store(Arc::new(new));

@@ -4,6 +4,7 @@
 //! writes and keeps the time.
 
 mod api;
+mod config;
 mod doorman;
 mod extproc;
 #[cfg(fuzzing)]
@@ -15,8 +16,9 @@ mod service;
 mod shared_state;
 mod tokens;
 
+pub use config::{Config, Limits, TlsConfig};
 pub use metrics::Metrics;
 pub use reload::Load;
-pub use service::{Bound, Config, Limits, Scanner, ScannerError};
+pub use service::{Bound, Scanner, ScannerError};
 pub use shared_state::{SharedState, SharedStateError};
 pub use tokens::{Entry, RANDOM_BYTES, Tokens, TokensError};

@@ -1,5 +1,8 @@
 //! What is counted. Label sets are closed: never a host, a path or a user.
 
+use std::time::SystemTime;
+
+use data_encoding::HEXLOWER;
 use engine::Gap;
 use inspect::Inspector;
 use policy::Reason;
@@ -8,6 +11,9 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 use crate::record::End;
+
+/// Bytes of an id that are shown: enough to tell two policies apart.
+const SHOWN: usize = 4;
 
 /// The metrics of the scanner.
 #[derive(Debug, Clone)]
@@ -38,6 +44,8 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// Whether what was read last is in force, by what it is.
     pub last_reload: IntGaugeVec,
+    /// When the policy and detectors in use were loaded.
+    pub loaded: IntGauge,
     /// Audit records that were lost.
     pub audit_dropped: IntCounter,
 }
@@ -100,6 +108,10 @@ impl Metrics {
                 ),
                 &["what"],
             )?,
+            loaded: IntGauge::new(
+                "portcullis_policy_loaded_timestamp_seconds",
+                "When the policy and detectors in use were loaded: at start, or when they changed last.",
+            )?,
             audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
         };
         for vec in [
@@ -118,12 +130,19 @@ impl Metrics {
         for counter in [&metrics.streams_refused, &metrics.audit_dropped] {
             registry.register(Box::new(counter.clone()))?;
         }
-        for gauge in [&metrics.streams, &metrics.streams_limit] {
+        for gauge in [&metrics.streams, &metrics.streams_limit, &metrics.loaded] {
             registry.register(Box::new(gauge.clone()))?;
         }
         registry.register(Box::new(metrics.last_reload.clone()))?;
+        metrics.loaded_now();
         metrics.show();
         Ok(metrics)
+    }
+
+    /// Notes that the policy and detectors in use were loaded at this moment.
+    pub(crate) fn loaded_now(&self) {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.loaded.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
     }
 
     /// What alerts ask for is there from the start: Prometheus sees no increase in a series that begins with its first event.
@@ -181,6 +200,8 @@ impl Files {
 #[derive(Debug)]
 pub(crate) struct InspectorMetrics {
     inspector: Inspector,
+    /// The description of `portcullis_policy_info`; its one series is made anew for each reading, so that no old one is left.
+    info: IntGaugeVec,
     held: IntGauge,
     held_limit: IntGauge,
     hits: IntCounter,
@@ -193,6 +214,7 @@ impl InspectorMetrics {
     pub(crate) fn new(inspector: Inspector) -> Result<InspectorMetrics, prometheus::Error> {
         Ok(InspectorMetrics {
             inspector,
+            info: policy_info()?,
             held: IntGauge::new("portcullis_held_bytes", "Bytes that all holds take of the memory budget.")?,
             held_limit: IntGauge::new("portcullis_held_bytes_limit", "The memory budget of the policy (limits.memory).")?,
             hits: IntCounter::new("portcullis_cache_hits_total", "Reports that came from the cache.")?,
@@ -203,11 +225,28 @@ impl InspectorMetrics {
     }
 }
 
+/// Replicas that answer with different labels judge differently: that is skew.
+fn policy_info() -> Result<IntGaugeVec, prometheus::Error> {
+    let help = "The policy and the detectors in use, by the beginning of their ids: hashes of all they say.";
+    IntGaugeVec::new(Opts::new("portcullis_policy_info", help), &["policy", "engine"])
+}
+
+impl InspectorMetrics {
+    fn info(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
+        let snapshot = self.inspector.snapshot();
+        let short = |id: [u8; 16]| HEXLOWER.encode(&id[..SHOWN]);
+        let info = policy_info()?;
+        info.with_label_values(&[short(snapshot.policy.id()), short(snapshot.engine.id().0)]).set(1);
+        Ok(info.collect())
+    }
+}
+
 impl Collector for InspectorMetrics {
     fn desc(&self) -> Vec<&Desc> {
         let counters = [&self.hits, &self.misses, &self.evictions, &self.budgets];
-        let held = [&self.held, &self.held_limit];
-        held.into_iter().flat_map(Collector::desc).chain(counters.into_iter().flat_map(Collector::desc)).collect()
+        let gauges = [&self.held, &self.held_limit];
+        let ours = gauges.into_iter().flat_map(Collector::desc).chain(counters.into_iter().flat_map(Collector::desc));
+        self.info.desc().into_iter().chain(ours).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -222,7 +261,8 @@ impl Collector for InspectorMetrics {
             counter.inc_by(now.saturating_sub(counter.get()));
         }
         let counters = [&self.hits, &self.misses, &self.evictions, &self.budgets];
-        let held = [&self.held, &self.held_limit];
-        held.into_iter().flat_map(Collector::collect).chain(counters.into_iter().flat_map(Collector::collect)).collect()
+        let gauges = [&self.held, &self.held_limit];
+        let ours = gauges.into_iter().flat_map(Collector::collect).chain(counters.into_iter().flat_map(Collector::collect));
+        self.info().unwrap_or_default().into_iter().chain(ours).collect()
     }
 }

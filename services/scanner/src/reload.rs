@@ -1,14 +1,12 @@
 //! New policy and detectors while the service runs.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
-use std::time::Duration;
 
 use inspect::{Inspector, Snapshot};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use telemetry::Watch;
 
 use crate::Metrics;
 use crate::metrics::Files;
@@ -34,15 +32,12 @@ impl fmt::Debug for Load {
     }
 }
 
-/// Editors and mounted volumes write in several steps: this long after the last one all is read.
-const SETTLE: Duration = Duration::from_millis(200);
-
-/// Watches `files` until the watcher is dropped. A change is taken as a whole or not at all: a bad file keeps what was before.
+/// Watches `files` until the watch is dropped. A change is taken as a whole or not at all: a bad file keeps what was before.
 ///
 /// # Errors
 /// A folder cannot be watched.
-pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics: Arc<Metrics>) -> notify::Result<RecommendedWatcher> {
-    changes(files, move || {
+pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics: Arc<Metrics>) -> io::Result<Watch> {
+    Watch::files(files, None, move || {
         let before = inspector.snapshot();
         match load.load() {
             Ok(snapshot) if snapshot.policy.id() == before.policy.id() && snapshot.engine.id() == before.engine.id() => {
@@ -50,6 +45,7 @@ pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics
             }
             Ok(snapshot) => {
                 inspector.reload(snapshot);
+                metrics.loaded_now();
                 metrics.reloaded(Files::Policy, true);
                 tracing::info!("policy and detectors were loaded anew");
             }
@@ -59,32 +55,4 @@ pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics
             }
         }
     })
-}
-
-/// Calls `changed` a little after each change of `files`, until the watcher is dropped.
-///
-/// # Errors
-/// A folder cannot be watched.
-pub(crate) fn changes(files: &[PathBuf], mut changed: impl FnMut() + Send + 'static) -> notify::Result<RecommendedWatcher> {
-    let (tell, told) = channel();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading a file is no change; anything else may be one. Nobody listens any more: nothing to tell.
-        if event.is_ok_and(|e| !e.kind.is_access()) {
-            let _told = tell.send(());
-        }
-    })?;
-    // Folders, not files: a file that is replaced is another file, and Kubernetes swaps a symbolic link beside it.
-    let folders: BTreeSet<&Path> =
-        files.iter().filter_map(|f| f.parent()).map(|p| if p.as_os_str().is_empty() { Path::new(".") } else { p }).collect();
-    for folder in folders {
-        watcher.watch(folder, RecursiveMode::NonRecursive)?;
-    }
-    let follow = move || {
-        while told.recv().is_ok() {
-            while told.recv_timeout(SETTLE).is_ok() {}
-            changed();
-        }
-    };
-    std::thread::Builder::new().name("reload".to_owned()).spawn(follow).map_err(notify::Error::io)?;
-    Ok(watcher)
 }

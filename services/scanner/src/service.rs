@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -11,12 +10,10 @@ use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use inspect::Inspector;
-use notify::RecommendedWatcher;
-use prometheus::Registry;
 use scan_proto::v1::scan_service_server::ScanServiceServer;
-use telemetry::{Address, AuditSink, Endpoint, Listener, Readiness, Shutdown};
+use telemetry::{Address, AuditSink, Endpoint, Guard, Listener, Readiness, Shutdown, Tls, Watch};
 use tokio::sync::Semaphore;
-use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::Router;
 use tonic_health::server::HealthReporter;
@@ -27,71 +24,14 @@ use crate::doorman::Doorman;
 use crate::extproc::Processor;
 use crate::metrics::InspectorMetrics;
 use crate::record::Recorder;
-use crate::shared_state::{Exchanger, SharedState, SharedStateError};
-use crate::{Load, Metrics, reload};
+use crate::shared_state::{Exchanger, SharedStateError};
+use crate::{Config, Limits, Metrics, TlsConfig, reload};
 
 /// Envoy's chunks are at most 64 KiB; heads at most 60 KiB.
 const LARGEST_EVENT: usize = 1 << 20;
 /// A dead peer is noticed within the sum of these two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What bounds the service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Requests under way, over all gateways.
-    pub streams: usize,
-    /// Calls of the Scan API under way; more are refused.
-    pub api_calls: usize,
-    /// Bytes of one message of the Scan API.
-    pub api_message_bytes: usize,
-    /// How long a call of the Scan API may take to be answered.
-    pub api_timeout: Duration,
-    /// What the report cache weighs at most: one a report, one more a finding.
-    pub cache_entries: u64,
-    /// How long open requests are waited for when the service ends.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            streams: 20_000,
-            api_calls: 64,
-            api_message_bytes: 16 << 20,
-            api_timeout: Duration::from_secs(30),
-            cache_entries: 100_000,
-            drain: Duration::from_secs(5),
-        }
-    }
-}
-
-/// How to run the service.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Where Envoy finds the external processor.
-    pub listen: Address,
-    /// Where the Scan API is; `None`: nowhere.
-    pub api_listen: Option<Address>,
-    /// Where `/metrics`, `/healthz` and `/readyz` are; `None`: nowhere.
-    pub metrics_listen: Option<SocketAddr>,
-    /// The audit log (`-`: standard output); `None`: none.
-    pub audit: Option<PathBuf>,
-    /// Reads policy and detectors.
-    pub load: Load,
-    /// Files whose change means reading them anew.
-    pub watch: Vec<PathBuf>,
-    /// The name of all that nobody else is, by token or address.
-    pub sandbox: String,
-    /// The file of the sandboxes' tokens, read again when it changes; `None`: there are none.
-    pub tokens: Option<PathBuf>,
-    /// The server that counts are shared through with other scanners; `None`: this one counts for itself.
-    pub shared_state: Option<SharedState>,
-    /// What bounds the service.
-    pub limits: Limits,
-    /// Where the metrics are registered.
-    pub registry: Registry,
-}
 
 /// Why the service could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +59,10 @@ pub enum ScannerError {
     Audit(#[from] telemetry::AuditError),
     /// The files cannot be watched.
     #[error("cannot watch the policy for changes: {0}")]
-    Watch(#[from] notify::Error),
+    Watch(io::Error),
+    /// The certificates of mutual TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] telemetry::TlsError),
     /// A metric is registered twice.
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
@@ -143,12 +86,14 @@ pub struct Bound {
     serving: Vec<Serving>,
     endpoint: Option<Endpoint>,
     readiness: Readiness,
-    health: Vec<HealthReporter>,
+    /// What answers health checks, and of which service.
+    health: Vec<(HealthReporter, &'static str)>,
     writer: Option<JoinHandle<()>>,
-    watchers: Vec<RecommendedWatcher>,
+    watches: Vec<Watch>,
+    tls: Option<Tls>,
     inspector: Inspector,
     exchanger: Option<Exchanger>,
-    drain: Duration,
+    limits: Limits,
     recorder: Recorder,
 }
 
@@ -170,6 +115,7 @@ impl Scanner {
         let loading = tokio::task::spawn_blocking(move || load.load()).await;
         let snapshot = loading.map_err(|e| ScannerError::Load(e.into()))?.map_err(ScannerError::Load)?;
         let inspector = Inspector::with_cache_key(snapshot, config.limits.cache_entries, rand::random());
+        telemetry::build_info(&config.registry)?;
         let metrics = Arc::new(Metrics::register(&config.registry)?);
         metrics.streams_limit.set(i64::try_from(config.limits.streams).unwrap_or(i64::MAX));
         config.registry.register(Box::new(InspectorMetrics::new(inspector.clone())?))?;
@@ -181,14 +127,21 @@ impl Scanner {
             }
         };
         let recorder = Recorder::new(Arc::clone(&metrics), audit);
-        let watcher = if config.watch.is_empty() {
+        let watch = if config.watch.is_empty() {
             None
         } else {
-            Some(reload::watch(&config.watch, config.load.clone(), inspector.clone(), Arc::clone(&metrics))?)
+            let watch = reload::watch(&config.watch, config.load.clone(), inspector.clone(), Arc::clone(&metrics));
+            Some(watch.map_err(ScannerError::Watch)?)
         };
         let doorman = Doorman::new(inspector.clone(), config.sandbox.as_str().into(), config.tokens.as_deref())?;
-        let tokens_watcher = config.tokens.as_deref().map(|path| doorman.follow(path, metrics)).transpose()?;
+        let tokens_watch = config.tokens.as_deref().map(|path| doorman.follow(path, metrics)).transpose().map_err(ScannerError::Watch)?;
         let exchanger = config.shared_state.as_ref().map(|state| Exchanger::new(state, &inspector, &config.registry)).transpose()?;
+        let readiness = Readiness::default();
+        let tls = config.tls.as_ref().map(|tls| Tls::start(&tls.dir, &config.registry, &readiness)).transpose()?;
+        let guard = |peers: fn(&TlsConfig) -> &[String]| {
+            let both = tls.as_ref().zip(config.tls.as_ref());
+            both.map(|(tls, config)| tls.guard(peers(config))).transpose()
+        };
         let mut health = Vec::new();
         let mut serving: Vec<Serving> = Vec::new();
 
@@ -200,22 +153,21 @@ impl Scanner {
         };
         let (reporter, health_service) = tonic_health::server::health_reporter();
         reporter.set_serving::<ExternalProcessorServer<Processor>>().await;
-        health.push(reporter);
+        health.push((reporter, ExternalProcessorServer::<Processor>::NAME));
         let router = server()
             .add_service(health_service)
             .add_service(ExternalProcessorServer::new(processor).max_decoding_message_size(LARGEST_EVENT));
-        let (address, run) = bind(&config.listen, router).await?;
+        let (address, run) = bind(&config.listen, guard(|tls| &tls.peers)?, router).await?;
         serving.push(run);
 
         let mut api_address = None;
         if let Some(listen) = &config.api_listen {
             let (reporter, router) = api(&config, &inspector, &recorder).await?;
-            health.push(reporter);
-            let (address, run) = bind(listen, router).await?;
+            health.push((reporter, ScanServiceServer::<Api>::NAME));
+            let (address, run) = bind(listen, guard(|tls| &tls.api_peers)?, router).await?;
             api_address = Some(address);
             serving.push(run);
         }
-        let readiness = Readiness::default();
         let endpoint = match config.metrics_listen {
             None => None,
             Some(at) => {
@@ -224,7 +176,6 @@ impl Scanner {
             }
         };
         let metrics_address = endpoint.as_ref().map(Endpoint::address);
-        let drain = config.limits.drain;
         Ok(Bound {
             address,
             api_address,
@@ -234,10 +185,11 @@ impl Scanner {
             readiness,
             health,
             writer,
-            watchers: watcher.into_iter().chain(tokens_watcher).collect(),
+            watches: watch.into_iter().chain(tokens_watch).collect(),
+            tls,
             inspector,
             exchanger,
-            drain,
+            limits: config.limits,
             recorder,
         })
     }
@@ -268,51 +220,71 @@ impl Bound {
         &self.inspector
     }
 
-    /// Serves until `shutdown`; then new work is refused, and open requests get the drain time to end.
+    /// Serves until `shutdown`; then health and readiness say that it ends, new requests are taken for the lame-duck time, and open ones get
+    /// the drain time to end.
     ///
     /// # Errors
     /// A server failed.
     pub async fn run(self, mut shutdown: Shutdown) -> Result<(), ScannerError> {
-        let Bound { serving, endpoint, readiness, health, writer, watchers, exchanger, drain, recorder, .. } = self;
+        let Bound { serving, endpoint, readiness, health, writer, watches, tls, exchanger, limits, recorder, .. } = self;
+        // Servers stop later than they are told of it; what people and probes look at stops last.
+        let (stop_servers, stopping) = Shutdown::new();
+        let (stop_endpoint, ending) = Shutdown::new();
         let mut servers = tokio::task::JoinSet::new();
         for serve in serving {
-            servers.spawn(serve(shutdown.clone()));
+            servers.spawn(serve(stopping.clone()));
         }
         if let Some(endpoint) = endpoint {
-            tokio::spawn(endpoint.run(shutdown.clone()));
+            tokio::spawn(endpoint.run(ending));
         }
         if let Some(exchanger) = exchanger {
-            tokio::spawn(exchanger.run(shutdown.clone()));
+            tokio::spawn(exchanger.run(stopping));
         }
         readiness.set(true);
-        let failed = loop {
-            tokio::select! {
-                () = shutdown.wait() => break None,
-                Some(ended) = servers.join_next() => match ended {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => break Some(error),
-                    Err(error) => tracing::error!(%error, "a server panicked"),
-                },
-            }
-        };
+        let mut failed = failure(&mut servers, shutdown.wait()).await;
         readiness.set(false);
-        for reporter in health {
-            reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        for (reporter, service) in health {
+            for name in ["", service] {
+                reporter.set_service_status(name, tonic_health::ServingStatus::NotServing).await;
+            }
         }
+        if failed.is_none() && !limits.lame_duck.is_zero() {
+            tracing::info!(seconds = limits.lame_duck.as_secs_f64(), "told to end: new requests are still served for a while");
+            failed = failure(&mut servers, tokio::time::sleep(limits.lame_duck)).await;
+        }
+        stop_servers.send_replace(true);
         if failed.is_none() {
             let all = async { while servers.join_next().await.is_some() {} };
-            if tokio::time::timeout(drain, all).await.is_err() {
+            if tokio::time::timeout(limits.drain, all).await.is_err() {
                 tracing::warn!("requests were still under way when the service ended");
             }
         }
         servers.shutdown().await;
-        drop(watchers);
+        drop((watches, tls));
         // The last clones of the sink may be in sessions that were cut off: do not wait for those.
         drop(recorder);
         if let Some(writer) = writer {
             let _joined = tokio::time::timeout(Duration::from_secs(1), tokio::task::spawn_blocking(move || writer.join())).await;
         }
+        stop_endpoint.send_replace(true);
         failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+type Servers = tokio::task::JoinSet<Result<(), tonic::transport::Error>>;
+
+/// Waits for `end`; the error of a server that failed before.
+async fn failure(servers: &mut Servers, end: impl Future<Output = ()>) -> Option<tonic::transport::Error> {
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return None,
+            Some(ended) = servers.join_next() => match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Some(error),
+                Err(error) => tracing::error!(%error, "a server panicked"),
+            },
+        }
     }
 }
 
@@ -349,7 +321,7 @@ async fn api(config: &Config, inspector: &Inspector, recorder: &Recorder) -> Res
 }
 
 /// Binds an address for a router; serving begins when the function that comes back is called.
-async fn bind<L, B>(address: &Address, router: Router<L>) -> Result<(Address, Serving), ScannerError>
+async fn bind<L, B>(address: &Address, guard: Option<Guard>, router: Router<L>) -> Result<(Address, Serving), ScannerError>
 where
     L: tower::Layer<tonic::service::Routes> + Clone + Send + 'static,
     L::Service: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<B>> + Clone + Send + 'static,
@@ -363,10 +335,7 @@ where
     let serve: Serving = Box::new(move |mut shutdown| {
         Box::pin(async move {
             let ending = async move { shutdown.wait().await };
-            match listener {
-                Listener::Tcp(listener) => router.serve_with_incoming_shutdown(TcpListenerStream::new(listener), ending).await,
-                Listener::Unix(listener) => router.serve_with_incoming_shutdown(UnixListenerStream::new(listener), ending).await,
-            }
+            router.serve_with_incoming_shutdown(listener.incoming(guard), ending).await
         })
     });
     Ok((address, serve))

@@ -57,6 +57,7 @@ async fn start(limits: Limits) -> Running {
     let config = Config {
         listen: ANY,
         api_listen: Some(ANY),
+        tls: None,
         metrics_listen: Some(([127, 0, 0, 1], 0).into()),
         audit: Some(audit),
         load,

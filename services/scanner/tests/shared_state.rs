@@ -65,6 +65,7 @@ async fn start(state: &SharedState, policy: &str, secret: &str) -> Running {
     let config = Config {
         listen: ANY,
         api_listen: None,
+        tls: None,
         metrics_listen: None,
         audit: None,
         load,

@@ -28,8 +28,10 @@ impl Service {
         let registry = Registry::new();
         let config = Config {
             listen: Address::Tcp(([127, 0, 0, 1], 0).into()),
+            tls: None,
             ca_dir: folder.path().join("ca"),
             key_access: KeyAccess::OwnerOnly,
+            readiness: telemetry::Readiness::default(),
             limits,
             registry: registry.clone(),
         };
@@ -244,7 +246,7 @@ async fn a_leaf_is_pushed_again_at_half_of_its_life() {
     let now = SystemTime::now();
     let authority = crate::Authority::load_or_create(&folder.path().join("ca"), KeyAccess::OwnerOnly, now).unwrap();
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    let leaves = Arc::new(Leaves::new(authority.into_signer(), 10, metrics.clone()));
+    let leaves = Arc::new(Leaves::new(authority, 10, metrics.clone()));
     let (_ending, ended) = watch::channel(false);
     let server = AdsServer::new(leaves, metrics, Limits::default(), ended);
     let permit = Arc::clone(&server.streams).try_acquire_owned().unwrap();

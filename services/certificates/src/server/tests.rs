@@ -11,7 +11,15 @@ use std::path::Path;
 use super::*;
 
 fn config(folder: &Path, listen: Address) -> Config {
-    Config { listen, ca_dir: folder.join("ca"), key_access: KeyAccess::OwnerOnly, limits: Limits::default(), registry: Registry::new() }
+    Config {
+        listen,
+        tls: None,
+        ca_dir: folder.join("ca"),
+        key_access: KeyAccess::OwnerOnly,
+        readiness: Readiness::default(),
+        limits: Limits::default(),
+        registry: Registry::new(),
+    }
 }
 
 #[tokio::test]
