@@ -46,6 +46,8 @@ enum Command {
     /// Make or show the certificate authority.
     #[command(subcommand)]
     Ca(crate::ca::CaCommand),
+    /// Try every way out of the sandbox this runs in, and say what got out.
+    Probe(crate::probe_cmd::ProbeArgs),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
     /// Run the certificates service.
@@ -77,6 +79,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(command) => crate::policy_cmd::run(command),
         Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
+        Command::Probe(args) => crate::probe_cmd::run(args),
         Command::Scanner(args) => crate::roles::scanner(args),
         Command::Certificates(args) => crate::roles::certificates(args),
         Command::Completions { shell } => {

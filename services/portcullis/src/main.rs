@@ -6,6 +6,7 @@ mod config_files;
 mod known_files;
 mod out;
 mod policy_cmd;
+mod probe_cmd;
 mod replay;
 mod roles;
 mod rules_cmd;
