@@ -10,7 +10,7 @@ MISSES = "sum(rate(portcullis_cache_misses_total{POD}[I]))"
 FULL = [(0.8, "orange"), (0.9, "red")]
 
 NOW = [
-    number("CPUs in use", "Of scanners and certificates services together.", "short", f"sum({OURS_CPU})", decimals=2),
+    number("CPUs in use", "Of scanners, certificates services and probes together.", "short", f"sum({OURS_CPU})", decimals=2),
     number(
         "CPU for a request",
         "Of the scanners, everything included.",

@@ -8,7 +8,7 @@ UNJUDGED = """
 / sum(rate(envoy_http_downstream_rq_total{NS, envoy_http_conn_manager_prefix=~"proxy|tunnel_.*"}[I]))"""
 
 NOW = [
-    number("Requests", "Requests judged a second, CONNECT included.", "reqps", "sum(rate(portcullis_requests_total{POD}[I]))"),
+    number("Requests", "Requests judged a second.", "reqps", "sum(rate(portcullis_requests_total{POD}[I]))"),
     number(
         "Denied",
         "Of the requests judged, the share that was denied.",
@@ -83,28 +83,18 @@ LATENCY = [
         "s",
         *quantiles("portcullis_scan_duration_seconds", '{POD, body="no"}'),
         limits=[(0.01, "red")],
-        width=6,
     ),
     lines(
         "Scanning, with body",
         "Time the scanner is busy with a request; waiting for its bytes is not counted.",
         "s",
         *quantiles("portcullis_scan_duration_seconds", '{POD, body="yes"}'),
-        width=6,
-    ),
-    lines(
-        "At the scanner, as the gateway sees it",
-        "From opening the stream to its end: network, queueing and waiting for the body included.",
-        "ms",
-        *quantiles("envoy_cluster_upstream_rq_time", '{NS, envoy_cluster_name="scanner"}'),
-        width=6,
     ),
     lines(
         "Whole requests",
         "From the first byte of a request to the last of its answer, upstream included; not CONNECT.",
         "ms",
         *quantiles("envoy_http_downstream_rq_time", '{NS, envoy_http_conn_manager_prefix=~"tunnel_.*"}'),
-        width=6,
     ),
 ]
 
@@ -161,13 +151,33 @@ HEALTH = [
         most=1,
         width=6,
     ),
+    lines(
+        "Of one mind",
+        "Versions that run, and sets of policy and detectors that scanners decide by. One of each is right; more for long is skew.",
+        "short",
+        ("versions", "count(count by (version) (portcullis_build_info{NS}))"),
+        ("policies", "count(count by (policy, engine) (portcullis_policy_info{NS}))"),
+        width=6,
+    ),
     bars(
         "Files in force",
         "1: what the files say now is in force. 0: they could not be read, and the old ones stay.",
         "short",
         ("{{pod}} {{what}}", "min by (pod, what) (portcullis_last_reload_successful{POD})"),
-        width=6,
         most=1,
+    ),
+    bars(
+        "Certificates end in",
+        "The CA that sandboxes trust, and the certificates by which our services know each other.",
+        "s",
+        ("CA of {{pod}}", "min by (pod) (portcullis_certificates_ca_expiry_timestamp_seconds{POD}) - time()"),
+        ("{{pod}}", "min by (pod) (portcullis_tls_certificate_expiry_timestamp_seconds{POD}) - time()"),
+    ),
+    lines(
+        "Policy was loaded",
+        "How long ago, by scanner.",
+        "s",
+        ("{{pod}}", "time() - max by (pod) (portcullis_policy_loaded_timestamp_seconds{POD})"),
     ),
 ]
 

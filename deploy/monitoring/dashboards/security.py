@@ -117,11 +117,10 @@ REFUSALS = [
     ),
     lines(
         "Refused by the gateway itself",
-        "Tunnels that carry another host than they were opened for, or neither TLS nor HTTP; names that resolve to addresses inside.",
+        "Tunnels that carry another host than they were opened for, and names that resolve to addresses inside.",
         "cps",
         ("fronting", 'sum(rate(envoy_http_rbac_denied{NS, envoy_rbac_http_prefix="fronting_"}[I]))'),
         ("address inside", "sum(rate(envoy_dns_cache_egress_dns_address_filter_out{NS}[I]))"),
-        ("no TLS, no HTTP", 'sum(rate(envoy_listener_no_filter_chain_match{NS, envoy_listener_address="envoy_internal_inner"}[I]))'),
         stacked=True,
     ),
 ]
@@ -147,6 +146,29 @@ SIGHT = [
         "reqps",
         ("{{group}} {{verdict}}", 'sum by (group, verdict) (rate(portcullis_group_requests_total{POD, verdict!="allow"}[I]))'),
         stacked=True,
+    ),
+]
+
+STRANGERS = [
+    lines(
+        "TLS at our own services",
+        "Handshakes at scanners and certificates services that were refused: whoever is no peer, or a peer whose certificate has ended.",
+        "cps",
+        ("{{pod}} {{result}}", 'sum by (pod, result) (rate(portcullis_tls_handshakes_total{POD, result!="ok"}[I]))'),
+        stacked=True,
+    ),
+    lines(
+        "Server names refused",
+        "Names that sandboxes asked a certificate for and did not get: none, an address, or what is no host name.",
+        "cps",
+        ("{{reason}}", "sum by (reason) (rate(portcullis_certificates_refused_total{POD}[I]))"),
+        stacked=True,
+    ),
+    lines(
+        "Tunnels that are neither TLS nor HTTP",
+        "Closed by the gateway: SSH, databases, anything else.",
+        "cps",
+        ("closed", 'sum(rate(envoy_listener_no_filter_chain_match{NS, envoy_listener_address="envoy_internal_inner"}[I]))'),
     ),
 ]
 
@@ -180,5 +202,5 @@ DASHBOARD = build(
     "portcullis-security",
     "Portcullis / Security",
     "What was found, where it would have gone, what could not be seen, and whether there is a way around.",
-    [("Now", NOW), ("Findings", FINDINGS), ("Refused", REFUSALS), ("Sight", SIGHT), ("Ways around", PROBE)],
+    [("Now", NOW), ("Findings", FINDINGS), ("Refused", REFUSALS), ("Sight", SIGHT), ("Strangers", STRANGERS), ("Ways around", PROBE)],
 )

@@ -9,9 +9,12 @@ import re
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import threading
-import time
+
+from outside import authority, issue
+from processes import end, free_port
 
 POLICY = """
 version: 1
@@ -26,7 +29,7 @@ rules:
 
 
 class Gateway:
-    def __init__(self, binary, folder, outside):
+    def __init__(self, binary, folder, outside, ip):
         self.state = pathlib.Path(folder) / "state"
         self.policy = pathlib.Path(folder) / "policy.yaml"
         self.policy.write_text(POLICY)
@@ -36,7 +39,7 @@ class Gateway:
         self.known.write_text(f"DEPLOY_KEY={self.known_value}\n")
         dns = "{}:{}".format(*outside.dns.getsockname())
         command = [
-            binary, "up", "--fail-open", "--listen", "127.0.0.1:0", "--state-dir", self.state, "--policy", self.policy, "--known", self.known,
+            binary, "up", "--fail-open", "--listen", f"{ip}:0", "--state-dir", self.state, "--policy", self.policy, "--known", self.known,
             "--dns", dns, "--upstream-ca", outside.ca, "--allow-upstream", f"{outside.ip}/32",
         ]
         self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -49,7 +52,7 @@ class Gateway:
             raise SystemExit(f"`portcullis up` did not start; the logs are in {self.state / 'log'}\n{printed}")
         self.proxy = address(re.search(r"HTTPS_PROXY='?http://([^'\s/]+)", printed).group(1))
         self.scanner, self.certificates = (address(found) for found in re.findall(r"http://([\d.:]+)/metrics", printed))
-        self.ca = self.state / "ca" / "ca.pem"
+        self.ca, self.bundle = self.state / "ca" / "ca.pem", self.state / "ca" / "bundle.pem"
         self.bridge = Bridge(self.state / "run" / "status.sock")
 
     @contextlib.contextmanager
@@ -64,11 +67,32 @@ class Gateway:
 
     def stop(self):
         self.bridge.shutdown()
-        self.process.terminate()
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        end(self.process)
+
+
+class Replica:
+    """A second scanner as it is in a pod: with mutual TLS, the same policy, and nothing to do."""
+
+    def __init__(self, binary, folder, gateway):
+        tls = pathlib.Path(folder) / "tls"
+        tls.mkdir()
+        authority(tls / "ca.crt", tls / "ca.key", "portcullis")
+        issue(tls / "ca.crt", tls / "ca.key", tls / "tls.crt", tls / "tls.key", ["portcullis-scanner"])
+        self.metrics, self.listen = ("127.0.0.1", free_port()), ("127.0.0.1", free_port())
+        command = [
+            binary, "scanner", "--listen", "%s:%d" % self.listen, "--metrics-listen", "%s:%d" % self.metrics, "--tls-dir", tls,
+            "--policy", gateway.policy, "--known", gateway.known, "--fingerprint-key", gateway.state / "fingerprint.key",
+        ]
+        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def knock(self):
+        """A handshake without a certificate, which is refused."""
+        context = ssl._create_unverified_context()
+        with contextlib.suppress(OSError), socket.create_connection(self.listen, timeout=5) as link:
+            context.wrap_socket(link).recv(1)
+
+    def stop(self):
+        end(self.process)
 
 
 class Bridge(http.server.ThreadingHTTPServer):
@@ -113,11 +137,3 @@ def address(text):
     host, port = text.rsplit(":", 1)
     return host, int(port)
 
-
-def until(what, holds, within=30):
-    """Waits for something that must come."""
-    begun = time.monotonic()
-    while not holds():
-        if time.monotonic() - begun > within:
-            raise SystemExit(f"waited {within} s for {what}")
-        time.sleep(0.1)

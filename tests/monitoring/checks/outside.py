@@ -53,7 +53,9 @@ class Outside:
         self.folder = pathlib.Path(folder)
         # An address of loopback that nobody else uses, with the usual ports.
         self.ip = f"127.{random.randint(16, 250)}.{random.randint(1, 250)}.{random.randint(2, 250)}"
-        self.ca = self.certificates()
+        self.ca = self.folder / "outside-ca.pem"
+        authority(self.ca, self.folder / "outside-ca.key", "outside")
+        issue(self.ca, self.folder / "outside-ca.key", self.folder / "origin.pem", self.folder / "origin.key", NAMES)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.folder / "origin.pem", self.folder / "origin.key")
         for port in (80, 443):
@@ -64,19 +66,6 @@ class Outside:
         self.dns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.dns.bind(("127.0.0.1", 0))
         threading.Thread(target=self.resolve, daemon=True).start()
-
-    def certificates(self):
-        """A CA, and one certificate for every name."""
-        ca, key = self.folder / "outside-ca.pem", self.folder / "outside-ca.key"
-        run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key, "-out", ca, "-days", "2",
-            "-subj", "/CN=outside", "-addext", "keyUsage=critical,keyCertSign")
-        request, extensions = self.folder / "origin.csr", self.folder / "origin.ext"
-        extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in NAMES))
-        run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", self.folder / "origin.key", "-out", request,
-            "-subj", "/CN=origin")
-        run("x509", "-req", "-in", request, "-CA", ca, "-CAkey", key, "-CAcreateserial", "-days", "2", "-extfile", extensions, "-out",
-            self.folder / "origin.pem")
-        return ca
 
     def resolve(self):
         """Answers A queries (RFC 1035); what it does not know does not exist."""
@@ -95,5 +84,23 @@ class Outside:
             self.dns.sendto(head + query[12:at + 5] + record, peer)
 
 
-def run(*command):
-    subprocess.run(["openssl", *map(str, command)], check=True, capture_output=True)
+P256 = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+
+
+def authority(certificate, key, name):
+    """A CA, for two days."""
+    usage = "keyUsage=critical,keyCertSign,cRLSign"
+    openssl("req", "-x509", *P256, "-keyout", key, "-out", certificate, "-days", 2, "-subj", f"/CN={name}", "-addext", usage)
+
+
+def issue(ca, ca_key, certificate, key, names):
+    """A certificate of that CA for these names."""
+    request, extensions = certificate.with_suffix(".csr"), certificate.with_suffix(".ext")
+    extensions.write_text("subjectAltName=" + ",".join(f"DNS:{name}" for name in names))
+    openssl("req", *P256, "-keyout", key, "-out", request, "-subj", f"/CN={names[0]}")
+    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-days", 2, "-extfile", extensions, "-out",
+            certificate)
+
+
+def openssl(*words):
+    subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)

@@ -2,19 +2,18 @@
 
 import json
 import pathlib
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import yaml
-from gateway import until
+from processes import end, free_port, until
 
 
 class Prometheus:
     def __init__(self, folder, targets, rules):
-        """`targets`: address, job, namespace and pod, as the PodMonitors would label them."""
+        """`targets`: address, path, namespace, job and pod."""
         self.folder = pathlib.Path(folder) / "prometheus"
         self.folder.mkdir()
         config = {
@@ -26,7 +25,7 @@ class Prometheus:
                     "metrics_path": path,
                     "static_configs": [{"targets": ["%s:%d" % at], "labels": {"job": job, "namespace": namespace, "pod": pod}}],
                 }
-                for at, path, job, namespace, pod in targets
+                for at, path, namespace, job, pod in targets
             ],
         }
         file = self.folder / "prometheus.yml"
@@ -55,9 +54,15 @@ class Prometheus:
         except urllib.error.HTTPError as error:
             raise ValueError(json.load(error)["error"]) from error
 
-    def now(self, query):
-        """Pairs of labels and values at this moment."""
-        return [(one["metric"], [one["value"]]) for one in self.get("query", query=query)["result"]]
+    def now(self, query, at=None):
+        """Pairs of labels and values at a moment, or now."""
+        when = {} if at is None else {"time": at}
+        return [(one["metric"], [one["value"]]) for one in self.get("query", query=query, **when)["result"]]
+
+    def value(self, query):
+        """The one number that a query gives; 0 if there is none."""
+        found = self.now(query)
+        return float(found[0][1][0][1]) if found else 0
 
     def over(self, query, begin, end, step=1):
         """Pairs of labels and values over time."""
@@ -65,14 +70,5 @@ class Prometheus:
         return [(one["metric"], one["values"]) for one in found]
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
+        end(self.process)
 
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
