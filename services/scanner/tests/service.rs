@@ -247,8 +247,26 @@ async fn beyond_the_limit_of_streams_new_ones_are_refused_and_counted() {
     first.message().await.expect("well").expect("the body is wanted");
     let second = client.process(tokio_stream::iter([headers("/", true)])).await.expect_err("too many");
     assert_eq!(second.code(), Code::ResourceExhausted);
-    assert!(running.page("/metrics").await.contains("portcullis_streams_refused_total 1"));
+    let page = running.page("/metrics").await;
+    for line in ["portcullis_streams_refused_total 1", "portcullis_streams 1", "portcullis_streams_limit 1"] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
+    }
     drop(say);
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_of_another_version_is_refused_and_counted() {
+    let running = start(Limits::default()).await;
+    let mut client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
+    let mut say = async |version: &'static str| {
+        let mut request = Request::new(tokio_stream::iter([headers("/", true)]));
+        request.metadata_mut().insert("x-portcullis-protocol", version.parse().expect("a value"));
+        client.process(request).await.map(drop).map_err(|status| status.code())
+    };
+    assert_eq!(say("1").await, Ok(()));
+    assert_eq!(say("2").await, Err(Code::FailedPrecondition));
+    assert!(running.page("/metrics").await.contains("portcullis_protocol_refusals_total 1"));
     running.end().await;
 }
 
@@ -299,11 +317,17 @@ async fn a_changed_policy_is_taken_whole_and_a_bad_one_keeps_the_old() {
     assert_eq!(id(&mut api).await, before);
     let same = (series("portcullis_policy_info{").await, series("portcullis_policy_loaded_timestamp_seconds ").await);
     assert_eq!(same, (info.clone(), loaded.clone()));
-    replace("version: 1\nextends: strict\n");
+    let in_force =
+        async |well: u8| running.page("/metrics").await.contains(&format!("portcullis_last_reload_successful{{what=\"policy\"}} {well}"));
+    assert!(in_force(0).await);
+    replace(Preset::Default.source());
+    eventually("the mistake to be taken back", async || in_force(1).await).await;
+    replace("version: 1\nextends: strict\nlimits: {memory: 64MiB}\n");
     eventually("the good policy", async || running.page("/metrics").await.contains("portcullis_reloads_total{result=\"ok\"} 1")).await;
     assert_ne!(id(&mut api).await, before);
     assert_ne!(series("portcullis_policy_info{").await, info);
     assert_ne!(series("portcullis_policy_loaded_timestamp_seconds ").await, loaded);
+    assert!(running.page("/metrics").await.contains(&format!("portcullis_held_bytes_limit {}", 64 << 20)));
     let ask = pb::ScanRequest { head: head("https://sink.example.net/"), body: Default::default() };
     let outcome = api.scan(ask).await.expect("an answer").into_inner().outcome.expect("an outcome");
     assert_eq!(outcome.reason, "host_not_allowed");

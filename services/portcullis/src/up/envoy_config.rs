@@ -20,6 +20,8 @@ pub(crate) struct Values {
     pub(crate) tls: Option<Tls>,
     /// The admin socket.
     pub(crate) admin: PathBuf,
+    /// The socket of the status pages.
+    pub(crate) status: PathBuf,
     /// The access log.
     pub(crate) access_log: PathBuf,
     /// The scanner's socket.
@@ -55,6 +57,7 @@ pub(crate) fn render(values: &Values) -> Result<String> {
     *at(&mut root, "/admin/address/pipe/path")? = json!(values.admin);
     *at(&mut root, "/static_resources/listeners/0/address/socket_address")? =
         json!({"address": values.listen.ip().to_string(), "port_value": values.listen.port()});
+    *at(&mut root, "/static_resources/listeners/2/address")? = json!({"pipe": {"path": values.status, "mode": 0o600}});
     let mut missing = Err(anyhow::anyhow!("envoy/envoy.yaml has no private-address filter"));
     walk(&mut root, &mut |map| {
         if map.get("@type").and_then(Value::as_str).is_some_and(|t| t.ends_with(".FileAccessLog")) {
@@ -78,6 +81,7 @@ pub(crate) fn render(values: &Values) -> Result<String> {
             *ca = json!({"filename": values.upstream_ca});
         }
         match map.get("name").and_then(Value::as_str) {
+            Some("admin") => point_at(map, &values.admin),
             Some("scanner") => point_at(map, &values.scanner),
             Some("certificates") => point_at(map, &values.certificates),
             _ => {}
@@ -124,10 +128,12 @@ fn walk(value: &mut Value, visit: &mut dyn FnMut(&mut serde_json::Map<String, Va
     }
 }
 
-/// A cluster with one Unix socket as its endpoint.
+/// A cluster with one Unix socket as its endpoint. The folder of the sockets is for the owner alone: no TLS, no names.
 fn point_at(cluster: &mut serde_json::Map<String, Value>, socket: &Path) {
     if cluster.contains_key("load_assignment") {
         let name = cluster.get("name").cloned().unwrap_or_default();
+        cluster.remove("cluster_type");
+        cluster.remove("transport_socket");
         cluster.insert("type".into(), json!("STATIC"));
         cluster.insert(
             "load_assignment".into(),
