@@ -189,12 +189,14 @@ pub(crate) fn certificates(args: CertificatesArgs) -> Result<u8> {
             let roots = args.system_roots.map_or_else(certificates::find_system_roots, Ok)?;
             certificates::write_bundle(&roots, bound.ca_pem(), &ca_dir.join("bundle.pem"))?;
         }
+        let mut metrics = None;
         if let Some(at) = args.metrics_listen {
             let endpoint = Endpoint::bind(at, registry, readiness.clone()).await.with_context(|| format!("cannot listen on {at}"))?;
+            metrics = Some(endpoint.address().to_string());
             tokio::spawn(endpoint.run(shutdown.clone()));
         }
         readiness.set(true);
-        tracing::info!(listen = %bound.address(), "the certificates service is ready");
+        tracing::info!(listen = %bound.address(), metrics, "the certificates service is ready");
         bound.run(async move { shutdown.wait().await }).await?;
         Ok(exit::FINE)
     })

@@ -113,19 +113,24 @@ impl Cage {
         assert!(self.command().args(["sh", "-e", "-c", script]).status().unwrap().success(), "{script}");
     }
 
-    /// Runs the probe in a namespace (`sandbox` or `alone`): its exit code, and its rows.
+    /// Runs the probe in a namespace (`sandbox` or `alone`), with short waits: its exit code, and its rows.
     pub(crate) fn probe(&self, namespace: &str, args: &[&str]) -> (i32, BTreeSet<Row>) {
+        let (code, report) = self.report(namespace, &[&["--timeout=400ms"], args].concat());
+        let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
+        let rows = report["results"].as_array().unwrap().iter();
+        (code, rows.map(|row| (text(row, "check"), text(row, "target"), text(row, "outcome"))).collect())
+    }
+
+    /// The same with the whole report.
+    pub(crate) fn report(&self, namespace: &str, args: &[&str]) -> (i32, serde_json::Value) {
         let mut command = self.command();
-        command.args(["ip", "netns", "exec", namespace, env!("CARGO_BIN_EXE_portcullis"), "probe", "--format=json", "--timeout=400ms"]);
+        command.args(["ip", "netns", "exec", namespace, env!("CARGO_BIN_EXE_portcullis"), "probe", "--format=json"]);
         for variable in ["HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "KUBERNETES_SERVICE_HOST", "NODE_IP"] {
             command.env_remove(variable);
         }
         let output = command.args(args).output().unwrap();
-        let report: serde_json::Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
-        let rows = report["results"].as_array().unwrap().iter();
-        (output.status.code().unwrap(), rows.map(|row| (text(row, "check"), text(row, "target"), text(row, "outcome"))).collect())
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().unwrap(), report)
     }
 }
 
