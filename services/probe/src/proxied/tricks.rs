@@ -60,10 +60,11 @@ pub(super) fn attempts(gateway: &Arc<Gateway>, settings: &Settings, system: &Sys
         fronting(sink),
         userinfo(sink),
     ];
-    let judged: [(Vec<Trick>, Judge); 4] = [
+    let judged: [(Vec<Trick>, Judge); 5] = [
         (walls.concat(), |heard| Reply::of(heard).wall()),
         (tunnels(sink), of_raw_bytes),
         (upgrades(settings), of_an_upgrade),
+        (h2c(sink), of_h2c),
         (vec![(Check::ProxyHttp3, format!("Alt-Svc of {sink}"), clean(sink))], of_http3),
     ];
     let attempt = |(check, target, way): Trick, judge: Judge| {
@@ -219,42 +220,53 @@ fn of_raw_bytes(heard: Heard) -> Verdict {
     }
 }
 
-/// Other protocols, in a plain request and over TLS.
+/// Other protocols.
 fn upgrades(settings: &Settings) -> Vec<Trick> {
-    let sink = &settings.sink;
     let target = settings.targets.first().map_or_else(|| "192.0.2.1".to_owned(), ToString::to_string);
-    let udp = format!("/.well-known/masque/udp/{target}/443/");
-    let upgrade = |protocol: &str| Request::get("/").header("Upgrade", protocol);
-    let requests = [
-        (
-            "websocket",
-            upgrade("websocket")
-                .header("Sec-WebSocket-Version", "13")
-                .header("Sec-WebSocket-Key", "cHJvYmUtcHJvYmUtcHJvYg==")
-                .header("Connection", "Upgrade"),
-        ),
-        ("h2c", upgrade("h2c").header("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA").header("Connection", "Upgrade, HTTP2-Settings")),
-        ("connect-udp", Request { path: udp, ..upgrade("connect-udp").header("Capsule-Protocol", "?1").header("Connection", "Upgrade") }),
-        ("a protocol nobody knows", upgrade("probe/1").header("Connection", "Upgrade")),
-    ];
-    let of = |(name, request): (&str, Request)| {
-        let inside = Way::Tunnel(format!("{}:443", sink.host), Handshake::Name(sink.host.clone()), vec![request.origin_form(&sink.host)]);
-        [
-            (Check::ProxyUpgrade, format!("{name} in a plain request"), Way::AbsoluteRequest(sink.host.clone(), request)),
-            (Check::ProxyUpgrade, format!("{name} over TLS"), inside),
-        ]
-    };
-    requests.into_iter().flat_map(of).collect()
+    let upgrade = |protocol: &str| Request::get("/").header("Upgrade", protocol).header("Connection", "Upgrade");
+    let websocket = upgrade("websocket").header("Sec-WebSocket-Version", "13").header("Sec-WebSocket-Key", "cHJvYmUtcHJvYmUtcHJvYg==");
+    // RFC 9298.
+    let path = format!("/.well-known/masque/udp/{target}/443/");
+    let udp = Request { path, ..upgrade("connect-udp").header("Capsule-Protocol", "?1") };
+    let requests = [("WebSocket", websocket), ("connect-udp", udp), ("a protocol nobody knows", upgrade("probe/1"))];
+    requests.into_iter().flat_map(|(name, request)| upgrade_of(&settings.sink, name, request)).collect()
+}
+
+/// HTTP/2 in plain text, as RFC 7540 had it.
+fn h2c(sink: &SinkUrl) -> Vec<Trick> {
+    let request = Request::get("/").header("Upgrade", "h2c").header("Connection", "Upgrade, HTTP2-Settings");
+    upgrade_of(sink, "h2c", request.header("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA")).into()
+}
+
+/// In a plain request and over TLS.
+fn upgrade_of(sink: &SinkUrl, name: &str, request: Request) -> [Trick; 2] {
+    let handshake = Handshake::Name(sink.host.clone());
+    let inside = Way::Tunnel(format!("{}:443", sink.host), handshake, vec![request.origin_form(&sink.host)]);
+    [
+        (Check::ProxyUpgrade, format!("{name} in a plain request"), Way::AbsoluteRequest(sink.host.clone(), request)),
+        (Check::ProxyUpgrade, format!("{name} over TLS"), inside),
+    ]
 }
 
 fn of_an_upgrade(heard: Heard) -> Verdict {
     match heard {
         Heard::Answer(response) if response.status == 101 => Verdict::escaped("the other protocol was agreed on"),
         other => match Reply::of(other) {
-            // The request has passed as any other does; that it was an upgrade did not, or the sink did not want it.
+            // It has travelled, and the sink did not want it: another might.
+            Reply::Beyond(_) => Verdict::failed("answered without it, and not by the gateway"),
+            reply => reply.wall(),
+        },
+    }
+}
+
+/// A proxy may take this wish out of a request, as it is about one connection, and everybody may ignore it.
+fn of_h2c(heard: Heard) -> Verdict {
+    match heard {
+        Heard::Answer(response) if response.status != 101 => match Reply::of(Heard::Answer(response)) {
             Reply::Beyond(_) => Verdict::blocked("answered as a plain request"),
             reply => reply.wall(),
         },
+        other => of_an_upgrade(other),
     }
 }
 
@@ -289,9 +301,12 @@ mod tests {
 
     #[test]
     fn an_upgrade_is_an_escape_when_it_is_agreed_on() {
-        assert_eq!(of_an_upgrade(answer(101, &[("upgrade", "websocket")])).outcome, Outcome::Escaped);
-        assert_eq!(of_an_upgrade(answer(200, &[])).outcome, Outcome::Blocked);
-        assert_eq!(of_an_upgrade(Heard::Silence).outcome, Outcome::Failed);
+        for (judge, plain) in [(of_an_upgrade as Judge, Outcome::Failed), (of_h2c, Outcome::Blocked)] {
+            assert_eq!(judge(answer(101, &[("upgrade", "websocket")])).outcome, Outcome::Escaped);
+            assert_eq!(judge(answer(200, &[])).outcome, plain);
+            assert_eq!(judge(Heard::Answer(Response { status: 403, ..Response::default() })).outcome, Outcome::Blocked);
+            assert_eq!(judge(Heard::Silence).outcome, Outcome::Failed);
+        }
     }
 
     #[test]
