@@ -36,13 +36,13 @@ impl ResolvesServerCert for Mint {
 
 /// An authority, as PEM and as a server.
 fn authority() -> (String, TlsAcceptor) {
-    let key = KeyPair::generate().unwrap();
+    let key = KeyPair::generate().expect("a key");
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let pem = params.self_signed(&key).unwrap().pem();
+    let pem = params.self_signed(&key).expect("a certificate").pem();
     let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .unwrap()
+        .expect("versions of TLS")
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Mint(Issuer::new(params, key))));
     (pem, TlsAcceptor::from(Arc::new(config)))

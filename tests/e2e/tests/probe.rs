@@ -77,9 +77,9 @@ async fn secrets_that_the_policy_lets_out_are_reported_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_policy_that_only_watches_is_reported() {
+async fn a_policy_that_lets_every_finding_pass_is_reported() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let rule = r#"{name: watch, hosts: [sink.example.net], findings: {certain: allow, high: allow, medium: allow}}"#;
+    let rule = r#"{name: open, hosts: [sink.example.net], findings: {certain: allow, high: allow, medium: allow}}"#;
     std::fs::write(file.path(), format!("version: 1\nextends: default\nrules:\n  - {rule}\n")).expect("written");
     let stack = start(&["--policy", file.path().to_str().expect("a path")]).await;
     let (code, report) = probe(&stack).await;
