@@ -121,6 +121,23 @@ impl Cluster {
         self.shared.state().object(kind, namespace, name).cloned().with_context(|| format!("no {kind} {namespace}/{name}"))
     }
 
+    /// The keys of a Secret or ConfigMap as texts.
+    ///
+    /// # Errors
+    /// There is none, or a value is no text.
+    pub fn texts(&self, kind: &str, namespace: &str, name: &str) -> Result<BTreeMap<String, String>> {
+        kubelet::texts(&self.object(kind, namespace, name)?)
+    }
+
+    /// Makes a Secret or ConfigMap, or replaces it.
+    ///
+    /// # Errors
+    /// The kind is another.
+    pub fn set(&self, kind: &str, namespace: &str, name: &str, texts: &BTreeMap<String, String>) -> Result<()> {
+        let member = if kind == "Secret" { "stringData" } else { "data" };
+        self.apply([Object::new(json!({"kind": kind, "metadata": {"name": name, "namespace": namespace}, member: texts}))?])
+    }
+
     /// Exchanges all pods of a Deployment, as `kubectl rollout restart` does. Wait with [`Cluster::rolled_out`].
     ///
     /// # Errors
@@ -383,7 +400,11 @@ impl Cluster {
         found.map_err(|error| anyhow::anyhow!("{error:#}\n{}", self.report()))
     }
 
-    pub(crate) fn host_of(&self, pod: &PodName) -> Result<Arc<Host>> {
+    /// The host that is a pod.
+    ///
+    /// # Errors
+    /// It has no network.
+    pub fn host_of(&self, pod: &PodName) -> Result<Arc<Host>> {
         self.shared.state().pods.get(pod).and_then(|pod| pod.host.clone()).with_context(|| format!("pod {} has no network", pod.1))
     }
 }

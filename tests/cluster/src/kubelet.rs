@@ -17,7 +17,7 @@ use crate::objects::{Container, PodSpec};
 use crate::state::{Phase, PodId, Shared};
 
 pub(crate) use container::{Run, command};
-pub(crate) use environment::environment;
+pub(crate) use environment::{environment, texts};
 pub(crate) use volumes::read;
 
 /// How long Kubernetes lets a pod end where nothing is said.

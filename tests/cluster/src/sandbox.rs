@@ -19,6 +19,7 @@ pub struct Sandbox {
     /// Its name.
     pub pod: PodName,
     host: Arc<Host>,
+    proxy: SocketAddr,
     client: Client,
 }
 
@@ -35,12 +36,12 @@ impl Cluster {
         let pod = (namespace.to_owned(), name.to_owned());
         self.pod_is(&pod, "runs", |pod| pod.ready_since).await?;
         let spec = self.shared.state().pods.get(&pod).map(|pod| Arc::clone(&pod.spec)).context("the sandbox is gone")?;
-        let client = self.client(&pod, &spec)?;
-        Ok(Sandbox { host: self.host_of(&pod)?, client, pod })
+        let (proxy, client) = self.client(&pod, &spec)?;
+        Ok(Sandbox { host: self.host_of(&pod)?, proxy, client, pod })
     }
 
     /// A client that knows proxy and CA from the container's environment and files.
-    fn client(&self, pod: &PodName, spec: &PodSpec) -> Result<Client> {
+    fn client(&self, pod: &PodName, spec: &PodSpec) -> Result<(SocketAddr, Client)> {
         let container = spec.containers.first().context("a sandbox without containers")?;
         let environment = kubelet::environment(&self.shared.state(), pod, spec, container)?;
         let variable = |name: &str| {
@@ -56,7 +57,8 @@ impl Cluster {
         let bundle = variable("SSL_CERT_FILE")?;
         let ca = Path::new(&bundle).with_file_name("ca.pem");
         let ca = kubelet::read(pod, container, &ca).with_context(|| ca.display().to_string())?;
-        Client::new(SocketAddr::new(ip, port.parse()?), &String::from_utf8(ca)?)
+        let proxy = SocketAddr::new(ip, port.parse()?);
+        Ok((proxy, Client::new(proxy, &String::from_utf8(ca)?)?))
     }
 }
 
@@ -79,6 +81,12 @@ impl Sandbox {
     #[must_use]
     pub fn host(&self) -> &Host {
         &self.host
+    }
+
+    /// The proxy that it is told.
+    #[must_use]
+    pub fn proxy(&self) -> SocketAddr {
+        self.proxy
     }
 
     /// Its client.

@@ -1,6 +1,6 @@
 //! What every cluster brings along: namespaces, DNS, the Service of the API server.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -88,7 +88,7 @@ pub(crate) async fn dns(shared: Arc<Shared>, outside: Names) -> Result<()> {
         Some(service) => service_addresses(&shared, service),
         None => outside.look_up(name),
     };
-    serve_dns(Ipv4Addr::UNSPECIFIED, Arc::new(look_up)).await
+    serve_dns(Ipv4Addr::UNSPECIFIED.into(), Arc::new(look_up)).await
 }
 
 fn service_addresses(shared: &Shared, service: &str) -> Option<Vec<Ipv4Addr>> {
@@ -120,7 +120,7 @@ type LookUp = Arc<dyn Fn(&str) -> Option<Vec<Ipv4Addr>> + Send + Sync>;
 ///
 /// # Errors
 /// The port cannot be opened.
-pub(crate) async fn serve_dns(address: Ipv4Addr, look_up: LookUp) -> Result<()> {
+pub(crate) async fn serve_dns(address: IpAddr, look_up: LookUp) -> Result<()> {
     let (udp, tcp) = (UdpSocket::bind((address, 53)).await?, TcpListener::bind((address, 53)).await?);
     let over_tcp = Arc::clone(&look_up);
     tokio::spawn(async move {

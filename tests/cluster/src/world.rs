@@ -1,7 +1,7 @@
 //! The world outside the cluster: every address that is no pod's. Web servers stand at all of them, as one [`Origin`] that records what
 //! it gets; name servers too; and on every other port somebody who listens to whatever a sandbox may let slip.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
@@ -68,7 +68,7 @@ impl World {
         let contacts = Arc::new(Mutex::new(Vec::new()));
         let (tcp, udp) = (Arc::clone(&contacts), Arc::clone(&contacts));
         // These run until the host is gone.
-        drop(host.start(async move || system::serve_dns(Ipv4Addr::UNSPECIFIED, Arc::new(move |name| for_dns.look_up(name))).await));
+        drop(host.start(async move || system::serve_dns(Ipv6Addr::UNSPECIFIED.into(), Arc::new(move |name| for_dns.look_up(name))).await));
         drop(host.start(async move || listen_tcp(tcp).await));
         drop(host.start(async move || listen_udp(udp).await));
         let ca = Arc::into_inner(ca).context("the CA of the world is still used")?;
@@ -101,11 +101,12 @@ impl World {
 /// Ports of the world: the web's and DNS as they are, everything else to who listens. What is answered over UDP is translated even where
 /// the port stays, or the answer would come from another address than was asked.
 fn rules() -> String {
-    format!(
-        "table inet world {{\n  chain prerouting {{\n    type nat hook prerouting priority dstnat; policy accept;\n    \
-         meta nfproto ipv4 tcp dport != {{ 53, 80, 443 }} redirect to :{LISTENER}\n    meta nfproto ipv4 udp dport 53 redirect to :53\n    \
-         meta nfproto ipv4 udp dport != 53 redirect to :{LISTENER}\n    meta nfproto ipv6 meta l4proto {{ tcp, udp }} redirect to :{LISTENER}\n  }}\n}}\n"
-    )
+    let names = "udp dport 53 redirect to :53";
+    let web = format!("meta nfproto ipv4 tcp dport != {{ 53, 80, 443 }} redirect to :{LISTENER}");
+    // The web is there in IPv4 only.
+    let others = format!("meta nfproto ipv6 tcp dport != 53 redirect to :{LISTENER}\n    udp dport != 53 redirect to :{LISTENER}");
+    let hook = "type nat hook prerouting priority dstnat; policy accept;";
+    format!("table inet world {{\n  chain prerouting {{\n    {hook}\n    {names}\n    {web}\n    {others}\n  }}\n}}\n")
 }
 
 async fn listen_tcp(contacts: Arc<Mutex<Vec<Contact>>>) -> Result<()> {

@@ -113,7 +113,10 @@ fn field(state: &State, id: &PodId, spec: &PodSpec, path: &str) -> Result<String
 }
 
 /// The keys of a ConfigMap or a Secret as texts.
-fn texts(object: &Object) -> Result<BTreeMap<String, String>> {
+///
+/// # Errors
+/// One is no text.
+pub(crate) fn texts(object: &Object) -> Result<BTreeMap<String, String>> {
     let keys = bytes(object)?.into_iter();
     keys.map(|(key, value)| Ok((key, String::from_utf8(value).with_context(|| format!("{object} is no text"))?))).collect()
 }
