@@ -62,6 +62,9 @@ pub enum Gap {
 }
 
 impl Gap {
+    /// Every gap.
+    pub const ALL: [Gap; 5] = [Gap::Budget, Gap::Depth, Gap::Undecodable, Gap::Encrypted, Gap::UnknownEncoding];
+
     /// The word that reports and metrics use.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! `/metrics`, `/healthz` and `/readyz` over HTTP/1.
+//! `/metrics`, `/healthz` and `/readyz` over HTTP/1. What the process uses of the machine is told beside the service's own metrics.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::Shutdown;
+use crate::process::Process;
 
 /// Connections at a time: scrapers and probes, nobody else.
 const CONNECTIONS: usize = 64;
@@ -73,7 +74,7 @@ impl Readiness {
 pub struct Endpoint {
     listener: TcpListener,
     address: SocketAddr,
-    registry: Registry,
+    registries: [Registry; 2],
     readiness: Readiness,
 }
 
@@ -85,7 +86,10 @@ impl Endpoint {
     pub async fn bind(address: SocketAddr, registry: Registry, readiness: Readiness) -> io::Result<Endpoint> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Endpoint { listener, address, registry, readiness })
+        // A registry of its own: a caller may serve one of his at several addresses.
+        let process = Registry::new();
+        Process::new().and_then(|metrics| process.register(Box::new(metrics))).map_err(io::Error::other)?;
+        Ok(Endpoint { listener, address, registries: [registry, process], readiness })
     }
 
     /// The address in use.
@@ -108,10 +112,10 @@ impl Endpoint {
                 continue;
             };
             let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-            let (registry, readiness) = (self.registry.clone(), self.readiness.clone());
+            let (registries, readiness) = (self.registries.clone(), self.readiness.clone());
             tokio::spawn(async move {
                 let service = service_fn(|request| {
-                    let response = answer(&request, &registry, &readiness);
+                    let response = answer(&request, &registries, &readiness);
                     async move { Ok::<_, Infallible>(response) }
                 });
                 let mut builder = hyper::server::conn::http1::Builder::new();
@@ -125,12 +129,14 @@ impl Endpoint {
     }
 }
 
-fn answer(request: &Request<Incoming>, registry: &Registry, readiness: &Readiness) -> Response<Full<Bytes>> {
+fn answer(request: &Request<Incoming>, registries: &[Registry], readiness: &Readiness) -> Response<Full<Bytes>> {
     let (status, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/metrics") => match TextEncoder::new().encode_to_string(&registry.gather()) {
-            Ok(text) => (StatusCode::OK, text),
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
-        },
+        (&Method::GET, "/metrics") => {
+            match TextEncoder::new().encode_to_string(&registries.iter().flat_map(Registry::gather).collect::<Vec<_>>()) {
+                Ok(text) => (StatusCode::OK, text),
+                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            }
+        }
         (&Method::GET, "/healthz") => (StatusCode::OK, "alive\n".to_owned()),
         (&Method::GET, "/readyz") if readiness.get() => (StatusCode::OK, "ready\n".to_owned()),
         (&Method::GET, "/readyz") => (StatusCode::SERVICE_UNAVAILABLE, readiness.line()),

@@ -6,6 +6,7 @@ mod endpoint;
 mod incoming;
 mod listen;
 mod logging;
+mod process;
 mod seldom;
 mod shutdown;
 mod tls;

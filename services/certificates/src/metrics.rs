@@ -4,6 +4,8 @@ use std::time::SystemTime;
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
+use crate::name::NameError;
+
 /// The metrics of the service.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -56,6 +58,11 @@ impl Metrics {
         registry.register(Box::new(metrics.refused.clone()))?;
         registry.register(Box::new(metrics.active.clone()))?;
         registry.register(Box::new(metrics.streams.clone()))?;
+        // There from the start: Prometheus sees no increase in a series that begins with its first event.
+        let names = NameError::ALL.map(|error| error.to_string());
+        for reason in names.iter().map(String::as_str).chain(["mint", "type"]) {
+            metrics.refused.with_label_values(&[reason]);
+        }
         registry.register(Box::new(metrics.ca_expiry.clone()))?;
         registry.register(Box::new(metrics.ca_reloads.clone()))?;
         // Known from the start, so that an alert sees the first increase.

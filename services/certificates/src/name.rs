@@ -35,6 +35,11 @@ pub enum NameError {
     Syntax,
 }
 
+impl NameError {
+    pub(crate) const ALL: [NameError; 5] =
+        [NameError::NoServerName, NameError::Length, NameError::Wildcard, NameError::IpLiteral, NameError::Syntax];
+}
+
 impl HostName {
     /// Reads a server name as it came in a TLS hello.
     ///

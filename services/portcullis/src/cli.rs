@@ -46,6 +46,11 @@ enum Command {
     /// Make or show the certificate authority.
     #[command(subcommand)]
     Ca(crate::ca::CaCommand),
+    /// Try every way out of the sandbox this runs in, and say what got out.
+    Probe(crate::probe_cmd::ProbeArgs),
+    /// Make and renew the certificates and keys by which the parts of a gateway know each other.
+    #[command(subcommand)]
+    Pki(crate::pki_cmd::PkiCommand),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
     /// Run Envoy on a configuration as it is, and let it finish what is under way when it is told to end.
@@ -79,6 +84,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Policy(command) => crate::policy_cmd::run(command),
         Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
+        Command::Probe(args) => crate::probe_cmd::run(args),
+        Command::Pki(command) => crate::pki_cmd::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
         Command::Gateway(args) => crate::gateway::run(&args),
         Command::Certificates(args) => crate::roles::certificates(args),

@@ -104,8 +104,9 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     if args.command.is_empty() {
         out::line(&environment.exports())?;
         out::line(&format!(
-            "# metrics: http://{}/metrics   Scan API: http://{}   logs: {}",
+            "# metrics: http://{}/metrics, certificates http://{}/metrics   Scan API: http://{}   logs: {}",
             stack.metrics(),
+            stack.certificates_metrics(),
             stack.scan_api(),
             stack.logs().display()
         ))?;

@@ -11,6 +11,7 @@ use inspect::{Identity, Inspector};
 use telemetry::Watch;
 
 use crate::extproc::translate::Seen;
+use crate::metrics::Files;
 use crate::{Metrics, Tokens, TokensError};
 
 /// Longer credentials are nobody's; a name and a token take less than 200 bytes.
@@ -43,14 +44,14 @@ impl Doorman {
         let (tokens, path) = (Arc::clone(&self.tokens), path.to_owned());
         let files: [PathBuf; 1] = [path.clone()];
         Watch::files(&files, None, move || match Tokens::read(&path) {
-            Ok(new) if new == **tokens.load() => {}
+            Ok(new) if new == **tokens.load() => metrics.unchanged(Files::Tokens),
             Ok(new) => {
                 tokens.store(Arc::new(new));
-                metrics.reloads.with_label_values(&["ok"]).inc();
+                metrics.reloaded(Files::Tokens, true);
                 tracing::info!("the tokens of sandboxes were loaded anew");
             }
             Err(error) => {
-                metrics.reloads.with_label_values(&["error"]).inc();
+                metrics.reloaded(Files::Tokens, false);
                 tracing::error!(%error, "the new tokens cannot be used; the old ones stay");
             }
         })

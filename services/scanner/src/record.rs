@@ -24,7 +24,9 @@ pub(crate) enum End {
 }
 
 impl End {
-    fn as_str(self) -> &'static str {
+    pub(crate) const ALL: [End; 3] = [End::Decided, End::Aborted, End::Protocol];
+
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             End::Decided => "decided",
             End::Aborted => "aborted",
@@ -61,7 +63,8 @@ impl Recorder {
         for group in &outcome.groups {
             metrics.groups.with_label_values(&[group.as_str(), verdict]).inc();
         }
-        metrics.duration.observe(busy.as_secs_f64());
+        let body = if outcome.body_bytes == 0 { "no" } else { "yes" };
+        metrics.duration.with_label_values(&[body]).observe(busy.as_secs_f64());
         #[expect(clippy::cast_precision_loss, reason = "a histogram of sizes")]
         metrics.body_bytes.observe(outcome.body_bytes as f64);
         if let Coverage::Partial { gap, .. } = outcome.coverage {

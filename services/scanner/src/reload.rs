@@ -9,6 +9,7 @@ use inspect::{Inspector, Snapshot};
 use telemetry::Watch;
 
 use crate::Metrics;
+use crate::metrics::Files;
 
 /// Reads policy and detectors anew. What it fails with is logged: it must not quote the files.
 #[derive(Clone)]
@@ -39,15 +40,17 @@ pub(crate) fn watch(files: &[PathBuf], load: Load, inspector: Inspector, metrics
     Watch::files(files, None, move || {
         let before = inspector.snapshot();
         match load.load() {
-            Ok(snapshot) if snapshot.policy.id() == before.policy.id() && snapshot.engine.id() == before.engine.id() => {}
+            Ok(snapshot) if snapshot.policy.id() == before.policy.id() && snapshot.engine.id() == before.engine.id() => {
+                metrics.unchanged(Files::Policy);
+            }
             Ok(snapshot) => {
                 inspector.reload(snapshot);
                 metrics.loaded_now();
-                metrics.reloads.with_label_values(&["ok"]).inc();
+                metrics.reloaded(Files::Policy, true);
                 tracing::info!("policy and detectors were loaded anew");
             }
             Err(error) => {
-                metrics.reloads.with_label_values(&["error"]).inc();
+                metrics.reloaded(Files::Policy, false);
                 tracing::error!(error = format!("{error:#}"), "the new policy or detectors are wrong; the old ones stay");
             }
         }

@@ -116,6 +116,7 @@ impl Scanner {
         let inspector = Inspector::with_cache_key(snapshot, config.limits.cache_entries, rand::random());
         telemetry::build_info(&config.registry)?;
         let metrics = Arc::new(Metrics::register(&config.registry)?);
+        metrics.streams_limit.set(i64::try_from(config.limits.streams).unwrap_or(i64::MAX));
         config.registry.register(Box::new(InspectorMetrics::new(inspector.clone())?))?;
         let (audit, writer) = match &config.audit {
             None => (None, None),

@@ -247,7 +247,10 @@ async fn beyond_the_limit_of_streams_new_ones_are_refused_and_counted() {
     first.message().await.expect("well").expect("the body is wanted");
     let second = client.process(tokio_stream::iter([headers("/", true)])).await.expect_err("too many");
     assert_eq!(second.code(), Code::ResourceExhausted);
-    assert!(running.page("/metrics").await.contains("portcullis_streams_refused_total 1"));
+    let page = running.page("/metrics").await;
+    for line in ["portcullis_streams_refused_total 1", "portcullis_streams 1", "portcullis_streams_limit 1"] {
+        assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
+    }
     drop(say);
     running.end().await;
 }
@@ -291,15 +294,40 @@ async fn a_changed_policy_is_taken_whole_and_a_bad_one_keeps_the_old() {
         api.get_policy(pb::GetPolicyRequest {}).await.expect("an answer").into_inner().policy_id
     };
     let before = id(&mut api).await;
+    // The one series of a metric.
+    let series = async |name: &str| {
+        let page = running.page("/metrics").await;
+        let lines: Vec<String> = page.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].clone()
+    };
+    let info = series("portcullis_policy_info{").await;
+    assert!(info.contains(&format!("policy=\"{}\"", &before[..8])) && info.ends_with("} 1"), "{info}");
+    let again = start(Limits::default()).await;
+    assert!(again.page("/metrics").await.contains(&info), "replicas of one policy and key are alike");
+    again.end().await;
+    let loaded = series("portcullis_policy_loaded_timestamp_seconds ").await;
+    // Times are in whole seconds.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     replace("version: 1\nhosts: {mode: nonsense}\n");
     eventually("the bad policy to be refused", async || {
         running.page("/metrics").await.contains("portcullis_reloads_total{result=\"error\"} 1")
     })
     .await;
     assert_eq!(id(&mut api).await, before);
-    replace("version: 1\nextends: strict\n");
+    let same = (series("portcullis_policy_info{").await, series("portcullis_policy_loaded_timestamp_seconds ").await);
+    assert_eq!(same, (info.clone(), loaded.clone()));
+    let in_force =
+        async |well: u8| running.page("/metrics").await.contains(&format!("portcullis_last_reload_successful{{what=\"policy\"}} {well}"));
+    assert!(in_force(0).await);
+    replace(Preset::Default.source());
+    eventually("the mistake to be taken back", async || in_force(1).await).await;
+    replace("version: 1\nextends: strict\nlimits: {memory: 64MiB}\n");
     eventually("the good policy", async || running.page("/metrics").await.contains("portcullis_reloads_total{result=\"ok\"} 1")).await;
     assert_ne!(id(&mut api).await, before);
+    assert_ne!(series("portcullis_policy_info{").await, info);
+    assert_ne!(series("portcullis_policy_loaded_timestamp_seconds ").await, loaded);
+    assert!(running.page("/metrics").await.contains(&format!("portcullis_held_bytes_limit {}", 64 << 20)));
     let ask = pb::ScanRequest { head: head("https://sink.example.net/"), body: Default::default() };
     let outcome = api.scan(ask).await.expect("an answer").into_inner().outcome.expect("an outcome");
     assert_eq!(outcome.reason, "host_not_allowed");

@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 
 /// The longest query looked at: what UDP without extensions carries (RFC 1035 section 4.2.1).
 const LONGEST: usize = 512;
+/// The most addresses in a reply; beside the longest question they fit into [`LONGEST`].
+const MOST: usize = 14;
 const TYPE_A: u16 = 1;
 const CLASS_IN: u16 = 1;
 
@@ -84,15 +86,27 @@ async fn serve(socket: UdpSocket, state: Arc<Mutex<State>>) {
     loop {
         // An error here is the ICMP answer to an earlier reply; the next query has nothing to do with it.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else { continue };
-        let reply = buffer.get(..length).and_then(|query| answer(query, &mut state.lock().unwrap_or_else(PoisonError::into_inner)));
+        let reply = buffer.get(..length).and_then(|query| {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            dns_reply(query, |name| state.look_up(name))
+        });
         if let Some(reply) = reply {
             drop(socket.send_to(&reply, peer).await);
         }
     }
 }
 
-/// The reply to a query of one question, or nothing if it is not one.
-fn answer(query: &[u8], state: &mut State) -> Option<Vec<u8>> {
+impl State {
+    fn look_up(&mut self, name: &str) -> Option<Vec<Ipv4Addr>> {
+        self.queries.push(name.to_owned());
+        let below = || self.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ips)| ips);
+        self.names.get(name).or_else(below).cloned()
+    }
+}
+
+/// The reply to a query of one question, or nothing if it is not one. `look_up` is asked for the addresses of a name in lower case; nothing
+/// means that there is no such name.
+pub fn dns_reply(query: &[u8], look_up: impl FnOnce(&str) -> Option<Vec<Ipv4Addr>>) -> Option<Vec<u8>> {
     let header = query.get(..12)?;
     let is_query = header[2] & 0x80 == 0;
     if !is_query || header[4..6] != [0, 1] {
@@ -115,10 +129,9 @@ fn answer(query: &[u8], state: &mut State) -> Option<Vec<u8>> {
     let question = query.get(12..at + 5)?;
     let kind = u16::from_be_bytes(query.get(at + 1..at + 3)?.try_into().ok()?);
     let class = u16::from_be_bytes(query.get(at + 3..at + 5)?.try_into().ok()?);
-    state.queries.push(name.clone());
-    let known =
-        state.names.get(&name).or_else(|| state.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ips)| ips));
-    let addresses = known.filter(|_| kind == TYPE_A && class == CLASS_IN).map_or(&[][..], Vec::as_slice);
+    let known = look_up(&name);
+    let mut addresses = known.clone().filter(|_| kind == TYPE_A && class == CLASS_IN).unwrap_or_default();
+    addresses.truncate(MOST);
     let mut reply = Vec::with_capacity(LONGEST);
     reply.extend_from_slice(&header[..2]);
     // A response with authority; the recursion bits as asked and available; NXDOMAIN (3) for what is not known.
@@ -154,21 +167,32 @@ mod tests {
     #[test]
     fn a_known_name_has_an_address_in_any_case_and_others_do_not_exist() {
         let mut state = state();
-        let reply = answer(&query("API.test", 1), &mut state).unwrap();
+        let mut answer = |query: &[u8]| dns_reply(query, |name| state.look_up(name));
+        let reply = answer(&query("API.test", 1)).unwrap();
         assert_eq!((&reply[..2], reply[3] & 15, reply[7]), (&[0xab, 0xcd][..], 0, 1));
         assert!(reply.ends_with(&[127, 0, 0, 1]));
-        let reply = answer(&query("api.test", 28), &mut state).unwrap();
+        let reply = answer(&query("api.test", 28)).unwrap();
         assert_eq!((reply[3] & 15, reply[7]), (0, 0), "it exists but has no IPv6 address");
-        let reply = answer(&query("other.test", 1), &mut state).unwrap();
+        let reply = answer(&query("other.test", 1)).unwrap();
         assert_eq!((reply[3] & 15, reply[7]), (3, 0));
         assert_eq!(state.queries, ["api.test", "api.test", "other.test"]);
+    }
+
+    #[test]
+    fn a_name_may_have_several_addresses() {
+        let addresses = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        let reply = dns_reply(&query("a.test", 1), |_| Some(addresses.to_vec())).unwrap();
+        assert_eq!(reply[7], 2);
+        assert!(reply.ends_with(&[10, 0, 0, 2]));
+        let reply = dns_reply(&query("a.test", 1), |_| Some(vec![addresses[0]; 100])).unwrap();
+        assert!(reply[7] > 0 && reply.len() <= LONGEST);
     }
 
     #[test]
     fn queries_cut_short_get_no_answer() {
         let whole = query("api.test", 1);
         for length in 0..whole.len() {
-            assert_eq!(answer(&whole[..length], &mut state()), None, "{length}");
+            assert_eq!(dns_reply(&whole[..length], |_| None), None, "{length}");
         }
     }
 }

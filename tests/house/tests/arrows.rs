@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis_house::{files, metadata, root};
 
 /// For each crate of the house, the crates of the house it may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("portcullis-simd", &[]),
     ("portcullis-git", &[]),
     ("portcullis-calls", &[]),
@@ -27,6 +27,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
         ],
     ),
     ("portcullis-certificates", &["portcullis-telemetry"]),
+    ("portcullis-probe", &["portcullis-telemetry"]),
     (
         "portcullis",
         &[
@@ -34,6 +35,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
             "portcullis-engine",
             "portcullis-inspect",
             "portcullis-policy",
+            "portcullis-probe",
             "portcullis-rules",
             "portcullis-scanner",
             "portcullis-telemetry",
@@ -41,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ),
     ("portcullis-house", &[]),
     ("portcullis-e2e", &["portcullis-rules", "portcullis-scan-proto"]),
+    ("portcullis-cluster", &["portcullis-e2e"]),
 ];
 
 /// Crates of the pure core, and what none of them may bring in by name.

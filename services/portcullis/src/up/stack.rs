@@ -102,6 +102,7 @@ pub(crate) struct Stack {
     state: PathBuf,
     admin: Admin,
     metrics: Reserved,
+    certificates_metrics: Reserved,
     scan_api: Reserved,
     /// Holds the sockets when the state folder's path is too long for a socket address.
     _sockets: Option<tempfile::TempDir>,
@@ -139,7 +140,7 @@ impl Stack {
         let config = run.join("envoy.json");
         fs::write(&config, envoy_config::render(&values)?)?;
         config_files::fingerprint_key(&state.join("fingerprint.key"))?;
-        let (metrics, scan_api) = (Reserved::port()?, Reserved::port()?);
+        let (metrics, certificates_metrics, scan_api) = (Reserved::port()?, Reserved::port()?, Reserved::port()?);
         let me = std::env::current_exe().context("cannot find this program's own file")?;
         let part = |role, program: &Path, args| Part {
             role,
@@ -152,12 +153,12 @@ impl Stack {
             backoff: BACKOFF,
         };
         let parts = vec![
-            part("certificates", &me, certificates_args(&values, &ca)),
+            part("certificates", &me, certificates_args(&values, &ca, certificates_metrics.address)),
             part("scanner", &me, scanner_args(&values, settings, state, metrics.address, scan_api.address)),
             part("envoy", &settings.envoy, envoy_args(&config)),
         ];
         let admin = Admin::new(values.admin);
-        let mut stack = Stack { parts, state: state.to_path_buf(), admin, metrics, scan_api, _sockets: keep };
+        let mut stack = Stack { parts, state: state.to_path_buf(), admin, metrics, certificates_metrics, scan_api, _sockets: keep };
         for part in &mut stack.parts {
             part.spawn()?;
         }
@@ -238,6 +239,11 @@ impl Stack {
         self.metrics.address
     }
 
+    /// Where the metrics of the certificates service are served.
+    pub(crate) fn certificates_metrics(&self) -> SocketAddr {
+        self.certificates_metrics.address
+    }
+
     /// Where the Scan API is served.
     pub(crate) fn scan_api(&self) -> SocketAddr {
         self.scan_api.address
@@ -298,7 +304,7 @@ fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn certificates_args(values: &Values, ca: &Path) -> Vec<String> {
+fn certificates_args(values: &Values, ca: &Path, metrics: SocketAddr) -> Vec<String> {
     [
         "certificates",
         "--listen",
@@ -307,6 +313,8 @@ fn certificates_args(values: &Values, ca: &Path) -> Vec<String> {
         &text(ca),
         "--system-roots",
         &text(&values.upstream_ca),
+        "--metrics-listen",
+        &metrics.to_string(),
     ]
     .map(str::to_owned)
     .to_vec()
