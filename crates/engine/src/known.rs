@@ -162,7 +162,7 @@ impl Known {
         self.owned.iter().filter(|(_, name)| named(name)).fold(false, |found, (own, _)| found | (*own == hash))
     }
 
-    /// A keyed hash of names and values: part of the engine's id.
+    /// A hash of names and fingerprints: part of the engine's id, and the same in every process with the same key of fingerprints.
     pub(crate) fn id(&self) -> [u8; 16] {
         self.id
     }

@@ -238,6 +238,8 @@ fn the_engine_id_follows_the_registry_and_nothing_else() {
     assert_ne!(id(&[("A", &a)]), id(&[("B", &a)]), "another name");
     assert_ne!(id(&[("A", &a)]), bare(Limits::default()).id());
     assert_eq!(bare(Limits::default()).with_known(registry(&[])).id(), bare(Limits::default()).id(), "an empty one is none");
+    let (elsewhere, _) = Known::build([("A".to_owned(), &a)], &KnownKey([4; 32]), &FingerprintKey([7; 32]));
+    assert_eq!(id(&[("A", &a)]), bare(Limits::default()).with_known(elsewhere).id(), "the same registry in another process");
     assert!(engine(&[("A", &a)]).detectors().iter().any(|d| d.id == DETECTOR_ID));
 }
 

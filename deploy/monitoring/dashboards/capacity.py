@@ -28,7 +28,7 @@ NOW = [
     number(
         "Hosts with a certificate",
         "Names that gateways hold a certificate for.",
-        "short",
+        "locale",
         "sum(portcullis_certificates_active{POD})",
         decimals=0,
     ),
@@ -44,13 +44,20 @@ NOW = [
 ]
 
 COST = [
-    lines("CPU by pod", "CPUs in use.", "short", ("{{pod}}", f"sum by (pod) ({OURS_CPU})"), stacked=True),
+    lines("CPU by pod", "CPUs in use.", "short", ("{{pod}}", f"sum by (pod) ({OURS_CPU})"), stacked=True, width=6),
     lines(
-        "CPU for a request, and for a megabyte",
-        "The scanners' CPU time over the requests judged, and over the megabytes of their bodies.",
+        "CPU for a request",
+        "The scanners' CPU time over the requests judged.",
         "s",
         ("a request", f"sum({SCANNER_CPU}) / sum(rate(portcullis_requests_total{{POD}}[I]))"),
+        width=6,
+    ),
+    lines(
+        "CPU for a megabyte",
+        "The scanners' CPU time over the megabytes of bodies: what requests without body cost is in it too.",
+        "s",
         ("a megabyte", f"sum({SCANNER_CPU}) / (sum(rate(portcullis_request_body_bytes_sum{{POD}}[I])) / 1e6)"),
+        width=6,
     ),
     lines(
         "Memory by pod",
@@ -59,6 +66,7 @@ COST = [
         ("{{pod}}", "max by (pod) (process_resident_memory_bytes{POD} and on (namespace, pod) portcullis_process_cpus)"),
         ("{{pod}}", "max by (pod) (envoy_server_memory_physical_size{POD})"),
         stacked=True,
+        width=6,
     ),
 ]
 

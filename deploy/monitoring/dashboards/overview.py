@@ -2,6 +2,7 @@
 
 from panels import bars, build, lines, number, quantiles, rows
 
+DAY = 86400
 UNJUDGED = """
 (sum(rate(envoy_http_ext_proc_streams_failed{NS}[I])) + sum(rate(envoy_http_ext_proc_message_timeouts{NS}[I]))
 + sum(rate(envoy_http_rbac_denied{NS, envoy_rbac_http_prefix="verdict_"}[I])))
@@ -19,7 +20,7 @@ NOW = [
     number(
         "Left unscanned",
         "Requests that passed unscanned in the time shown, because the scanner did not answer and the gateway is fail-open.",
-        "short",
+        "locale",
         "sum(increase(envoy_http_ext_proc_failure_mode_allowed{NS}[$__range]))",
         limits=[(1, "red")],
         decimals=0,
@@ -35,7 +36,7 @@ NOW = [
     number(
         "Healthy scanners",
         "Scanners that the gateway with the fewest sees healthy.",
-        "short",
+        "locale",
         'min(envoy_cluster_membership_healthy{NS, envoy_cluster_name="scanner"})',
         decimals=0,
     ),
@@ -164,6 +165,8 @@ HEALTH = [
         "1: what the files say now is in force. 0: they could not be read, and the old ones stay.",
         "short",
         ("{{pod}} {{what}}", "min by (pod, what) (portcullis_last_reload_successful{POD})"),
+        limits=[(1, "green")],
+        first="red",
         most=1,
     ),
     bars(
@@ -172,6 +175,9 @@ HEALTH = [
         "s",
         ("CA of {{pod}}", "min by (pod) (portcullis_certificates_ca_expiry_timestamp_seconds{POD}) - time()"),
         ("{{pod}}", "min by (pod) (portcullis_tls_certificate_expiry_timestamp_seconds{POD}) - time()"),
+        limits=[(DAY, "orange"), (5 * DAY, "green")],
+        first="red",
+        most=30 * DAY,
     ),
     lines(
         "Policy was loaded",

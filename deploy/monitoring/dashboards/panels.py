@@ -37,9 +37,9 @@ def targets(panel, asked, instant=False, form=queries.PromQueryFormat.TIME_SERIE
     return panel
 
 
-def steps(*values):
-    """Thresholds: green, then from each value on its colour."""
-    all_steps = [models.Threshold(value=None, color="green")] + [models.Threshold(value=v, color=c) for v, c in values]
+def steps(*values, first="green"):
+    """Thresholds: the first colour, then from each value on its own."""
+    all_steps = [models.Threshold(value=None, color=first)] + [models.Threshold(value=v, color=c) for v, c in values]
     return dashboard.ThresholdsConfig().mode(models.ThresholdsMode.ABSOLUTE).steps(all_steps)
 
 
@@ -76,10 +76,10 @@ def number(title, says, unit, query, limits=(), width=4, height=4, decimals=None
     return targets(panel, [("", query)])
 
 
-def bars(title, says, unit, *asked, width=8, height=8, limits=(), most=None):
+def bars(title, says, unit, *asked, width=8, height=8, limits=(), first="green", most=None):
     """The present values, longest first as they come."""
     panel = common_parts(bargauge.Panel(), title, says, unit, width, height, most).min(0)
-    panel.orientation(kinds.VizOrientation.HORIZONTAL).display_mode(kinds.BarGaugeDisplayMode.BASIC).thresholds(steps(*limits))
+    panel.orientation(kinds.VizOrientation.HORIZONTAL).display_mode(kinds.BarGaugeDisplayMode.BASIC).thresholds(steps(*limits, first=first))
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
     return targets(panel, asked, instant=True)
 

@@ -8,21 +8,21 @@ NOW = [
     number(
         "Secrets stopped",
         "Findings that were denied or redacted in the time shown.",
-        "short",
+        "locale",
         'sum(increase(portcullis_findings_total{POD, action=~"deny|redact"}[$__range]))',
         decimals=0,
     ),
     number(
         "Credentials at home",
         "Findings that were let through, nearly all because they travel to the host that they are for.",
-        "short",
+        "locale",
         'sum(increase(portcullis_findings_total{POD, action="allow"}[$__range]))',
         decimals=0,
     ),
     number(
         "On the wrong way",
         "Requests denied because a credential travelled elsewhere than home, or was not one of ours.",
-        "short",
+        "locale",
         'sum(increase(portcullis_requests_total{POD, reason=~"credential_misdirected|credential_foreign|tenant_foreign"}[$__range]))',
         limits=[(1, "orange")],
         decimals=0,
@@ -38,7 +38,7 @@ NOW = [
     number(
         "Left unscanned",
         "Requests that passed unscanned in the time shown, because the scanner did not answer and the gateway is fail-open.",
-        "short",
+        "locale",
         "sum(increase(envoy_http_ext_proc_failure_mode_allowed{NS}[$__range]))",
         limits=[(1, "red")],
         decimals=0,
@@ -46,7 +46,7 @@ NOW = [
     number(
         "Ways around",
         "Ways out that the escape probe found open in its last run.",
-        "short",
+        "locale",
         "max(portcullis_probe_escapes{NS})",
         limits=[(1, "red")],
         decimals=0,

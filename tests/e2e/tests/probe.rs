@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
-use portcullis_e2e::{Stack, binary, github_pat};
+use portcullis_e2e::{Stack, TestCa, binary, github_pat};
 use serde_json::Value;
 
 /// Names that the probe asks for, and the private addresses that they have, so that a refusal is the gateway's and not that of DNS.
@@ -77,9 +77,9 @@ async fn secrets_that_the_policy_lets_out_are_reported_and_no_others() {
 }
 
 #[tokio::test]
-async fn a_policy_that_only_watches_is_reported() {
+async fn a_policy_that_lets_every_finding_pass_is_reported() {
     let file = tempfile::NamedTempFile::new().expect("a file");
-    let rule = r#"{name: watch, hosts: [sink.example.net], findings: {certain: allow, high: allow, medium: allow}}"#;
+    let rule = r#"{name: open, hosts: [sink.example.net], findings: {certain: allow, high: allow, medium: allow}}"#;
     std::fs::write(file.path(), format!("version: 1\nextends: default\nrules:\n  - {rule}\n")).expect("written");
     let stack = start(&["--policy", file.path().to_str().expect("a path")]).await;
     let (code, report) = probe(&stack).await;
@@ -125,4 +125,27 @@ async fn the_probe_uses_its_credentials_and_nothing_it_says_holds_a_secret() {
     let (_, secret) = token.split_once(':').expect("NAME:TOKEN");
     assert!(!report.to_string().contains(secret));
     assert!(!report.to_string().contains(github_pat().get(..4).expect("a prefix")), "a secret of the battery is shown");
+}
+
+#[tokio::test]
+async fn the_probe_speaks_tls_with_a_proxy_that_wants_it_and_trusts_no_stranger() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = TestCa::new().expect("a CA");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.display().to_string()
+    };
+    let (certificate, key) = ca.leaf(&["127.0.0.1".parse().expect("an address")], &[]).expect("a certificate");
+    let (certificate, key) = (file("gateway.pem", &certificate), file("gateway.key", &key));
+    let stack = Stack::start_unproven(&["--listen-certificate", &certificate, "--listen-key", &key]).await;
+    let own = stack.gateway.ca_pem().expect("the gateway's CA");
+    let args = ["--only=secrets", "--sink=https://sink.example.net/"];
+    for (trusted, expected) in [(format!("{own}\n{}", ca.pem()), Some(0)), (own, Some(2))] {
+        let trusted = format!("--ca-file={}", file("trusted.pem", &trusted));
+        let (code, report) = probe_with(&stack, &[args[0], args[1], &trusted]).await;
+        assert_eq!((code, rows(&report, "escaped")), (expected, vec![]));
+        let untrusted = rows(&report, "failed").iter().any(|(.., detail)| detail.contains("its certificate is not trusted"));
+        assert_eq!(untrusted, expected == Some(2), "{report}");
+    }
 }

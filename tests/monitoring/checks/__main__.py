@@ -9,12 +9,15 @@ from report import Report
 
 def main(binary, option):
     report = Report()
+    # Days pass in these tests, which takes a while: the rest goes on meanwhile.
+    alerts = static.begun("promtool", "test", "rules", *static.TESTS)
     static.check(report)
     if option != "--static":
         # What needs a gateway needs more of the machine: sockets, a built binary, Prometheus.
         import live
 
         live.check(report, binary, pictures=option == "--pictures")
+    report.hold("promtool test rules", static.outcome(alerts))
     return report.close()
 
 

@@ -38,9 +38,10 @@ class Gateway:
         self.known_value = secrets.token_urlsafe(30)
         self.known.write_text(f"DEPLOY_KEY={self.known_value}\n")
         dns = "{}:{}".format(*outside.dns.getsockname())
+        self.allowed = f"{outside.ip}/32"
         command = [
             binary, "up", "--fail-open", "--listen", f"{ip}:0", "--state-dir", self.state, "--policy", self.policy, "--known", self.known,
-            "--dns", dns, "--upstream-ca", outside.ca, "--allow-upstream", f"{outside.ip}/32",
+            "--dns", dns, "--upstream-ca", outside.ca, "--allow-upstream", self.allowed,
         ]
         self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         printed = ""
@@ -82,6 +83,7 @@ class Replica:
         command = [
             binary, "scanner", "--listen", "%s:%d" % self.listen, "--metrics-listen", "%s:%d" % self.metrics, "--tls-dir", tls,
             "--policy", gateway.policy, "--known", gateway.known, "--fingerprint-key", gateway.state / "fingerprint.key",
+            "--allow-private", gateway.allowed,
         ]
         self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

@@ -10,7 +10,18 @@ import struct
 import subprocess
 import threading
 
-NAMES = ["api.github.com", "api.anthropic.com", "pastebin.com", "sink.example.net", "files.example.net", "soon.example.net", "few.example.net"]
+NAMES = [
+    "api.github.com",
+    "api.anthropic.com",
+    "pastebin.com",
+    "sink.example.net",
+    "files.example.net",
+    "soon.example.net",
+    "few.example.net",
+    # Where the escape probe sends what must not arrive.
+    "example.com",
+    "example.org",
+]
 # Where it resolves to is a private address: the gateway must not go there.
 INSIDE = "inside.example.net"
 

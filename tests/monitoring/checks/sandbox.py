@@ -33,7 +33,7 @@ class Probe:
     def __init__(self, binary, cage, gateway):
         self.address = (cage.there, free_port())
         environment = {"PATH": os.environ["PATH"], "HTTPS_PROXY": "http://%s:%d" % gateway.proxy, "SSL_CERT_FILE": str(gateway.bundle)}
-        command = ["ip", "netns", "exec", cage.name, binary, "probe", "--every", "8s", "--metrics-listen", "%s:%d" % self.address]
+        command = ["ip", "netns", "exec", cage.name, binary, "probe", "--every", "5s", "--metrics-listen", "%s:%d" % self.address]
         self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self):

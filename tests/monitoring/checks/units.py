@@ -1,6 +1,16 @@
 """Numbers as Grafana writes them, as far as our dashboards use its units."""
 
-TIMES = [(1e-6, 1e-6, "µs"), (1e-3, 1e-3, "ms"), (1, 1, "s"), (60, 60, "min"), (3600, 3600, "h"), (86400, 86400, "d"), (86400 * 14, 86400 * 7, "w")]
+DAY = 86400
+# From which on, of what size, called what.
+TIMES = [
+    (1e-6, 1e-6, "µs"),
+    (1e-3, 1e-3, "ms"),
+    (1, 1, "s"),
+    (60, 60, "min"),
+    (3600, 3600, "h"),
+    (DAY, DAY, "d"),
+    (14 * DAY, 7 * DAY, "w"),
+]
 SIZES = ["B", "KiB", "MiB", "GiB", "TiB"]
 
 
@@ -27,6 +37,8 @@ def seconds(value, decimals):
 
 def written(value, unit, decimals=None):
     """A value with its unit."""
+    if unit == "locale":
+        return f"{value:,.0f}"
     if unit == "percentunit":
         return f"{trimmed(value * 100, decimals)} %"
     if unit == "percent":

@@ -40,7 +40,7 @@ impl<'k> Making<'k> {
             entries: Vec::new(),
             seen: HashSet::new(),
             owned: Vec::new(),
-            id: blake3::Hasher::new_keyed(&key.0),
+            id: blake3::Hasher::new(),
             bytes: 0,
             least: usize::MAX,
             plain: Builder::new(key, 0),
@@ -61,10 +61,12 @@ impl<'k> Making<'k> {
         let mut mac = [0; 16];
         let hash = blake3::keyed_hash(&self.key.0, value);
         mac.copy_from_slice(&hash.as_bytes()[..16]);
+        // By the key of fingerprints, which all replicas have: those that look for the same must be seen to.
+        let shared = blake3::keyed_hash(&fingerprints.0, value);
         if self.seen.contains(&mac) {
             // Found under its first name, but whoever asks for the second means it too.
             self.owned.push((hash, name.into()));
-            self.id.update(&mac).update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+            self.identify(&shared, name);
             return Ok(());
         }
         if self.entries.len() >= MAX_VALUES {
@@ -76,10 +78,10 @@ impl<'k> Making<'k> {
         self.seen.insert(mac);
         self.owned.push((hash, name.into()));
         self.bytes += value.len();
-        self.id.update(&mac).update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        self.identify(&shared, name);
         let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
         let mut fingerprint = [0; 8];
-        fingerprint.copy_from_slice(&blake3::keyed_hash(&fingerprints.0, value).as_bytes()[..8]);
+        fingerprint.copy_from_slice(&shared.as_bytes()[..8]);
         let readings = value::readings(value);
         self.entries.push(Entry {
             detector: OnceLock::new(),
@@ -93,6 +95,10 @@ impl<'k> Making<'k> {
             self.forms(index, &reading.bytes, reading.pieces);
         }
         Ok(())
+    }
+
+    fn identify(&mut self, shared: &blake3::Hash, name: &str) {
+        self.id.update(shared.as_bytes()).update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
     }
 
     /// Every form of a reading of a value that is long enough for it.
