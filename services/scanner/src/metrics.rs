@@ -58,6 +58,33 @@ impl Metrics {
     /// # Errors
     /// One of the names is taken.
     pub fn register(registry: &Registry) -> Result<Metrics, prometheus::Error> {
+        let metrics = Metrics::make()?;
+        for vec in [
+            &metrics.requests,
+            &metrics.groups,
+            &metrics.findings,
+            &metrics.partial,
+            &metrics.monitored,
+            &metrics.streams_ended,
+            &metrics.reloads,
+        ] {
+            registry.register(Box::new(vec.clone()))?;
+        }
+        registry.register(Box::new(metrics.duration.clone()))?;
+        registry.register(Box::new(metrics.body_bytes.clone()))?;
+        for counter in [&metrics.streams_refused, &metrics.protocol_refusals, &metrics.audit_dropped] {
+            registry.register(Box::new(counter.clone()))?;
+        }
+        for gauge in [&metrics.streams, &metrics.streams_limit, &metrics.loaded] {
+            registry.register(Box::new(gauge.clone()))?;
+        }
+        registry.register(Box::new(metrics.last_reload.clone()))?;
+        metrics.loaded_now();
+        metrics.show();
+        Ok(metrics)
+    }
+
+    fn make() -> Result<Metrics, prometheus::Error> {
         let counters = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let durations = HistogramOpts::new(
             "portcullis_scan_duration_seconds",
@@ -78,7 +105,7 @@ impl Metrics {
             67_108_864.0,
             268_435_456.0,
         ]);
-        let metrics = Metrics {
+        Ok(Metrics {
             requests: counters("portcullis_requests_total", "Requests judged, by verdict and reason.", &["verdict", "reason"])?,
             groups: counters(
                 "portcullis_group_requests_total",
@@ -119,30 +146,7 @@ impl Metrics {
                 "When the policy and detectors in use were loaded: at start, or when they changed last.",
             )?,
             audit_dropped: IntCounter::new("portcullis_audit_dropped_total", "Audit records that were lost.")?,
-        };
-        for vec in [
-            &metrics.requests,
-            &metrics.groups,
-            &metrics.findings,
-            &metrics.partial,
-            &metrics.monitored,
-            &metrics.streams_ended,
-            &metrics.reloads,
-        ] {
-            registry.register(Box::new(vec.clone()))?;
-        }
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.body_bytes.clone()))?;
-        for counter in [&metrics.streams_refused, &metrics.protocol_refusals, &metrics.audit_dropped] {
-            registry.register(Box::new(counter.clone()))?;
-        }
-        for gauge in [&metrics.streams, &metrics.streams_limit, &metrics.loaded] {
-            registry.register(Box::new(gauge.clone()))?;
-        }
-        registry.register(Box::new(metrics.last_reload.clone()))?;
-        metrics.loaded_now();
-        metrics.show();
-        Ok(metrics)
+        })
     }
 
     /// Notes that the policy and detectors in use were loaded at this moment.

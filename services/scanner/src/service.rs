@@ -162,13 +162,7 @@ impl Scanner {
             api_address = Some(address);
             serving.push(run);
         }
-        let endpoint = match config.metrics_listen {
-            None => None,
-            Some(at) => {
-                let bound = Endpoint::bind(at, config.registry.clone(), readiness.clone()).await;
-                Some(bound.map_err(|source| ScannerError::Listen { address: at.to_string(), source })?)
-            }
-        };
+        let endpoint = endpoint(&config, &readiness).await?;
         let metrics_address = endpoint.as_ref().map(Endpoint::address);
         Ok(Bound {
             address,
@@ -312,6 +306,13 @@ async fn api(config: &Config, inspector: &Inspector, recorder: &Recorder) -> Res
         .add_service(alpha)
         .add_service(service);
     Ok((reporter, router))
+}
+
+/// The endpoint for scrapers and probes, if there is one.
+async fn endpoint(config: &Config, readiness: &Readiness) -> Result<Option<Endpoint>, ScannerError> {
+    let Some(at) = config.metrics_listen else { return Ok(None) };
+    let bound = Endpoint::bind(at, config.registry.clone(), readiness.clone()).await;
+    bound.map(Some).map_err(|source| ScannerError::Listen { address: at.to_string(), source })
 }
 
 /// Binds an address for a router; serving begins when the function that comes back is called.

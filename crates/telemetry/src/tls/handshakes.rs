@@ -1,6 +1,7 @@
 //! Handshakes under way: bounded in number and time, none of them in the way of another.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -29,10 +30,13 @@ pub(crate) struct Handshakes {
 
 /// Why a client did not come in.
 #[derive(Debug)]
-struct Refused {
-    peer: Option<SocketAddr>,
-    /// `None`: the time was over.
-    why: Option<String>,
+enum Refused {
+    /// The time was over.
+    Late,
+    /// It went away, as whoever only tries whether a port is open.
+    Left,
+    /// It is not let in, or does not want to.
+    Said(Option<SocketAddr>, String),
 }
 
 impl Handshakes {
@@ -53,12 +57,14 @@ impl Handshakes {
         let acceptor = self.guard.acceptor.clone();
         self.by_age.push_back(self.running.spawn(async move {
             let peer = stream.peer_addr().ok();
-            let refused = |why| Refused { peer, why };
-            let accepted = tokio::time::timeout(DEADLINE, acceptor.accept(stream)).await;
-            let stream = accepted.map_err(|_| refused(None))?.map_err(|error| refused(Some(error.to_string())))?;
+            let accepted = tokio::time::timeout(DEADLINE, acceptor.accept(stream)).await.map_err(|_| Refused::Late)?;
+            let stream = accepted.map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => Refused::Left,
+                _ => Refused::Said(peer, error.to_string()),
+            })?;
             // A client that offers no protocol at all is not refused by the handshake itself.
             if stream.get_ref().1.alpn_protocol() != Some(H2) {
-                return Err(refused(Some("the client does not speak HTTP/2 (ALPN h2)".to_owned())));
+                return Err(Refused::Said(peer, "the client does not speak HTTP/2 (ALPN h2)".to_owned()));
             }
             Ok(stream)
         }));
@@ -69,8 +75,9 @@ impl Handshakes {
         while let Poll::Ready(Some(ended)) = self.running.poll_join_next(cx) {
             let (result, stream) = match ended {
                 Ok(Ok(stream)) => ("ok", Some(stream)),
-                Ok(Err(Refused { why: None, .. })) => ("timeout", None),
-                Ok(Err(Refused { peer, why: Some(why) })) => {
+                Ok(Err(Refused::Late)) => ("timeout", None),
+                Ok(Err(Refused::Left)) => ("left", None),
+                Ok(Err(Refused::Said(peer, why))) => {
                     self.say(peer, &why);
                     ("refused", None)
                 }

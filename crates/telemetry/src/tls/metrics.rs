@@ -3,7 +3,7 @@
 use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 /// How a handshake ended.
-pub(crate) const HANDSHAKES: [&str; 4] = ["ok", "refused", "timeout", "crowded"];
+pub(crate) const HANDSHAKES: [&str; 5] = ["ok", "refused", "left", "timeout", "crowded"];
 
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {

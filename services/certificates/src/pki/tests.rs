@@ -163,6 +163,8 @@ fn a_certificate_that_is_of_no_use_is_made_anew() {
         estate.insert(scanner, held);
         let after = run(&estate, start()).unwrap();
         assert_eq!(changed(&estate, &after), [scanner], "{what}");
+        let (trust, certificate) = (text(&after, scanner, "ca.crt"), text(&after, scanner, "tls.crt"));
+        assert!(verifies(&trust, &certificate, "portcullis-scanner", start()), "{what}");
     }
     let moved = plan(&made, &Settings { namespace: "elsewhere", ..settings(&[Group::Internal]) }, start(), &mut rand::random).unwrap();
     let names = text(&moved.into_iter().map(|(i, p)| (i, Held { files: p.files, ours: true })).collect(), scanner, "tls.crt");
