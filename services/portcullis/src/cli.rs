@@ -48,8 +48,13 @@ enum Command {
     Ca(crate::ca::CaCommand),
     /// Try every way out of the sandbox this runs in, and say what got out.
     Probe(crate::probe_cmd::ProbeArgs),
+    /// Make and renew the certificates and keys by which the parts of a gateway know each other.
+    #[command(subcommand)]
+    Pki(crate::pki_cmd::PkiCommand),
     /// Run the scanner service.
     Scanner(crate::roles::ScannerArgs),
+    /// Run Envoy on a configuration as it is, and let it finish what is under way when it is told to end.
+    Gateway(crate::gateway::GatewayArgs),
     /// Run the certificates service.
     Certificates(crate::roles::CertificatesArgs),
     /// Print a completion script for a shell.
@@ -80,7 +85,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Sandbox(command) => crate::sandbox_cmd::run(&command),
         Command::Ca(command) => crate::ca::run(command),
         Command::Probe(args) => crate::probe_cmd::run(args),
+        Command::Pki(command) => crate::pki_cmd::run(command),
         Command::Scanner(args) => crate::roles::scanner(args),
+        Command::Gateway(args) => crate::gateway::run(&args),
         Command::Certificates(args) => crate::roles::certificates(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();

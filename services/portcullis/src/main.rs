@@ -3,10 +3,14 @@
 mod ca;
 mod cli;
 mod config_files;
+mod envoy;
+mod gateway;
 mod known_files;
 mod out;
+mod pki_cmd;
 mod policy_cmd;
 mod probe_cmd;
+mod process;
 mod replay;
 mod roles;
 mod rules_cmd;

@@ -69,6 +69,9 @@ enum Format {
 /// # Errors
 /// When a file or an address cannot be used, or standard output is closed.
 pub(crate) fn run(args: ProbeArgs) -> Result<u8> {
+    if args.all && (args.format == Format::Json || args.every.is_some()) {
+        bail!("--all is about the table: without --every and --format json");
+    }
     let settings = settings(&args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")?;
     let code = runtime.block_on(async {
@@ -90,6 +93,7 @@ async fn watch(args: &ProbeArgs, settings: &Settings, every: Duration) -> Result
     let _guard = telemetry::init("portcullis-probe", None)?;
     let shutdown = telemetry::signal().context("cannot listen to signals")?;
     let registry = prometheus::Registry::new();
+    telemetry::build_info(&registry)?;
     let metrics = Metrics::new(&registry)?;
     let readiness = Readiness::default();
     if let Some(at) = args.metrics_listen {

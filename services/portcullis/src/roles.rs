@@ -152,7 +152,8 @@ pub(crate) fn scanner(args: ScannerArgs) -> Result<u8> {
             registry: prometheus::Registry::new(),
         };
         let bound = Scanner::build(config).await?;
-        tracing::info!(listen = %bound.address(), "the scanner is ready");
+        let [api, metrics] = [bound.api_address().map(ToString::to_string), bound.metrics_address().map(|at| at.to_string())];
+        tracing::info!(listen = %bound.address(), api, metrics, "the scanner is ready");
         bound.run(shutdown).await?;
         Ok(exit::FINE)
     })
@@ -188,12 +189,14 @@ pub(crate) fn certificates(args: CertificatesArgs) -> Result<u8> {
             let roots = args.system_roots.map_or_else(certificates::find_system_roots, Ok)?;
             certificates::write_bundle(&roots, bound.ca_pem(), &ca_dir.join("bundle.pem"))?;
         }
+        let mut metrics = None;
         if let Some(at) = args.metrics_listen {
             let endpoint = Endpoint::bind(at, registry, readiness.clone()).await.with_context(|| format!("cannot listen on {at}"))?;
+            metrics = Some(endpoint.address().to_string());
             tokio::spawn(endpoint.run(shutdown.clone()));
         }
         readiness.set(true);
-        tracing::info!(listen = %bound.address(), "the certificates service is ready");
+        tracing::info!(listen = %bound.address(), metrics, "the certificates service is ready");
         bound.run(async move { shutdown.wait().await }).await?;
         Ok(exit::FINE)
     })

@@ -30,3 +30,22 @@ impl Signals {
         self.0.load(Ordering::Relaxed)
     }
 }
+
+/// SIGINT, SIGTERM and SIGHUP one by one, for those who do something at the first and something else at the next.
+#[derive(Debug)]
+pub(crate) struct Pending(signal_hook::iterator::Signals);
+
+impl Pending {
+    /// Begins to catch the signals.
+    ///
+    /// # Errors
+    /// When the system does not let us.
+    pub(crate) fn catch() -> Result<Pending> {
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).map(Pending).context("cannot catch signals")
+    }
+
+    /// Whether one came since this was asked last.
+    pub(crate) fn any(&mut self) -> bool {
+        self.0.pending().count() > 0
+    }
+}

@@ -1,11 +1,8 @@
 //! `portcullis up`: scanner, certificates and Envoy on loopback, in one command.
 
-mod admin;
 mod cidr;
 mod environment;
-mod envoy_binary;
 mod envoy_config;
-mod process;
 mod stack;
 
 use std::net::SocketAddr;
@@ -18,7 +15,7 @@ use clap::Args;
 
 use crate::cli::exit;
 use crate::sandbox_cmd::{RunToken, Store};
-use crate::{config_files, known_files, out, signals};
+use crate::{config_files, envoy, known_files, out, signals};
 
 pub(crate) use cidr::Cidr;
 
@@ -85,7 +82,7 @@ pub(crate) fn run(args: UpArgs) -> Result<u8> {
     let signals = signals::Signals::catch()?;
     let state = config_files::state_dir(args.state_dir.as_deref())?;
     let _lock = config_files::lock_state(&state)?;
-    let envoy = envoy_binary::locate(args.envoy.as_deref())?;
+    let envoy = envoy::binary::locate(args.envoy.as_deref())?;
     let settings = stack::Settings {
         envoy,
         listen: args.listen,

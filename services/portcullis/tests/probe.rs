@@ -51,6 +51,19 @@ fn without_a_gateway_nothing_about_the_proxy_can_be_told() {
     assert!(rows.len() > 200, "only {} tries", rows.len());
 }
 
+#[test]
+fn a_run_ends_in_time_where_everything_is_swallowed_without_a_word() {
+    let cage = Cage::new();
+    let (code, report) = cage.report("sandbox", &["--proxy=http://10.79.0.1:3128"]);
+    assert_eq!((code, &report["counts"]["escaped"]), (2, &0.into()));
+    assert!(report["seconds"].as_f64().unwrap() < 30.0, "{}", report["seconds"]);
+    let failed = report["results"].as_array().unwrap().iter().filter(|row| row["outcome"] == "failed");
+    for row in failed {
+        let check = row["check"].as_str().unwrap();
+        assert!(check == "secret" || check.starts_with("proxy-"), "{row}");
+    }
+}
+
 /// What is opened, and all that escapes by it.
 #[test]
 fn each_hole_is_reported_by_its_checks_and_by_no_other() {

@@ -31,10 +31,7 @@ pub(crate) fn attempts(gateway: &Arc<Gateway>, settings: &Settings, system: &Sys
 ///
 /// # Errors
 /// Why one of them does not pass, and so why nothing is proven by others that do not.
-pub(crate) async fn control(gateway: Option<&Gateway>, sink: &SinkUrl) -> Result<(), String> {
-    let Some(gateway) = gateway else {
-        return Err("there is no proxy: give --proxy or set HTTPS_PROXY".into());
-    };
+pub(crate) async fn control(gateway: &Gateway, sink: &SinkUrl) -> Result<(), String> {
     for request in [Request::get("/"), Request::post("application/json", br#"{"note":"nothing to see here"}"#.to_vec())] {
         gateway.send(sink, &request).await.passed().map_err(|why| format!("{} {sink}: {why}", request.method))?;
     }

@@ -126,8 +126,19 @@ impl Report {
 }
 
 fn line(row: &Row) -> [String; 4] {
-    [row.check.name().to_owned(), row.target.clone(), row.outcome.name().to_owned(), row.detail.clone()]
+    [row.check.name().to_owned(), short(&row.target), row.outcome.name().to_owned(), row.detail.clone()]
 }
+
+/// As much of a target as a table has room for.
+fn short(target: &str) -> String {
+    match target.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}…", target.get(..at).unwrap_or_default()),
+        None => target.to_owned(),
+    }
+}
+
+/// Characters of a target in a table.
+const WIDEST: usize = 60;
 
 /// Rows under a head, each column as wide as its widest cell.
 fn columns(lines: &[[String; 4]]) -> String {
@@ -185,6 +196,7 @@ mod tests {
             ]
         );
         assert_eq!(report.table(true).lines().count(), rows.len() + 3);
+        assert_eq!((short(&"ä".repeat(60)), short(&"ä".repeat(61))), ("ä".repeat(60), format!("{}…", "ä".repeat(60))));
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!((&json["started"], &json["result"]), (&"1970-01-01T00:00:00Z".into(), &"escaped".into()));
         assert_eq!(

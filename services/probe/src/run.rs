@@ -7,7 +7,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::check::{Check, Outcome, Verdict};
 use crate::proxied::Gateway;
@@ -20,8 +20,8 @@ use crate::{direct, host, proxied};
 const AT_A_TIME: usize = 48;
 /// A run ends within this, whatever the network does.
 const WITHIN: Duration = Duration::from_secs(28);
-/// How many times the timeout an answer through the proxy may take: the gateway waits for a resolver and an upstream itself.
-const PATIENCE: u32 = 4;
+/// What is said of what has not ended by then.
+const UNFINISHED: &str = "not finished in time";
 
 /// Something that is tried, later.
 pub(crate) struct Attempt {
@@ -44,38 +44,38 @@ pub async fn run(settings: &Settings, system: &System) -> Report {
         Some(url) => url.destination().addresses(settings.timeout).await.unwrap_or_default(),
         None => Vec::new(),
     };
-    let gateway = settings.proxy.as_ref().map(|url| {
-        let patience = settings.timeout * PATIENCE;
-        Arc::new(Gateway { url: url.clone(), addresses: proxy.clone(), trust: settings.trust.clone(), timeout: settings.timeout, patience })
-    });
     let mut attempts = direct::attempts(settings, system, &proxy);
     attempts.extend(host::attempts());
-    let mut rows;
+    let gateway = settings.proxy.clone().map(|url| Gateway::new(url, proxy, settings));
+    let directly = all(wanted(settings, attempts), deadline);
+    let mut rows = Vec::new();
     if settings.wants(Check::ProxyControl) {
-        let control = async || within(deadline, proxied::control(gateway.as_deref(), &settings.sink)).await;
-        let (direct_rows, before) = tokio::join!(all(wanted(settings, attempts), deadline), control());
-        rows = direct_rows;
-        let Some(gateway) = &gateway else {
-            rows.extend(before.map(control_row));
-            return Report::new(started, begun.elapsed(), rows);
-        };
-        let mut through = all(wanted(settings, proxied::attempts(gateway, settings, system)), deadline).await;
-        // Once more at the end: who was there at the beginning may have died meanwhile.
-        let controls: Vec<Row> = [before, control().await].into_iter().flatten().map(control_row).collect();
-        if !controls.is_empty() {
-            prove_nothing(&mut through);
-        }
+        let (of_direct, through) = tokio::join!(directly, through(gateway, settings, system, deadline));
+        rows.extend(of_direct);
         rows.extend(through);
-        rows.extend(controls);
     } else {
-        rows = all(wanted(settings, attempts), deadline).await;
+        rows.extend(directly.await);
     }
     Report::new(started, begun.elapsed(), rows)
 }
 
-/// Why the control did not pass, if it did not.
-async fn within(deadline: Instant, control: impl Future<Output = Result<(), String>>) -> Option<String> {
-    tokio::time::timeout_at(deadline, control).await.unwrap_or_else(|_| Err("not finished in time".into())).err()
+/// Everything through the proxy, between two controls.
+async fn through(gateway: Option<Gateway>, settings: &Settings, system: &System, deadline: Instant) -> Vec<Row> {
+    let Some(gateway) = gateway.map(Arc::new) else {
+        return vec![control_row("there is no proxy: give --proxy or set HTTPS_PROXY".into())];
+    };
+    let control =
+        async || timeout_at(deadline, proxied::control(&gateway, &settings.sink)).await.unwrap_or_else(|_| Err(UNFINISHED.into()));
+    let before = control().await;
+    let mut rows = all(wanted(settings, proxied::attempts(&gateway, settings, system)), deadline).await;
+    // Once more at the end: who was there at the beginning may have died meanwhile.
+    let after = control().await;
+    let controls: Vec<Row> = [before, after].into_iter().filter_map(Result::err).map(control_row).collect();
+    if !controls.is_empty() {
+        prove_nothing(&mut rows);
+    }
+    rows.extend(controls);
+    rows
 }
 
 fn control_row(detail: String) -> Row {
@@ -101,7 +101,7 @@ async fn all(attempts: Vec<Attempt>, deadline: Instant) -> Vec<Row> {
     let mut running = JoinSet::new();
     for (place, attempt) in attempts.into_iter().enumerate() {
         let Attempt { check, target, trying } = attempt;
-        rows.push(Row { check, target, outcome: Outcome::Failed, detail: "not finished in time".into() });
+        rows.push(Row { check, target, outcome: Outcome::Failed, detail: UNFINISHED.into() });
         let permits = Arc::clone(&permits);
         running.spawn(async move {
             // The semaphore is never closed.
@@ -109,7 +109,7 @@ async fn all(attempts: Vec<Attempt>, deadline: Instant) -> Vec<Row> {
             (place, trying.await)
         });
     }
-    while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, running.join_next()).await {
+    while let Ok(Some(ended)) = timeout_at(deadline, running.join_next()).await {
         // A panic in one attempt leaves its row as it is: not finished.
         if let Ok((place, verdict)) = ended
             && let Some(row) = rows.get_mut(place)

@@ -1,6 +1,7 @@
 //! Envoy's external processor (`envoy.service.ext_proc.v3`).
 
 mod driver;
+pub(crate) mod protocol;
 pub(crate) mod replies;
 pub(crate) mod session;
 pub(crate) mod translate;
@@ -19,6 +20,7 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::doorman::Doorman;
 use crate::record::Recorder;
 
+use protocol::Protocol;
 use session::Session;
 
 /// Answers that may wait for Envoy to take them; then the session waits too (back-pressure).
@@ -31,6 +33,8 @@ pub(crate) struct Processor {
     pub(crate) recorder: Recorder,
     /// One permit a stream.
     pub(crate) streams: Arc<Semaphore>,
+    /// Refuses gateways of another version.
+    pub(crate) protocol: Protocol,
     /// Says who sends.
     pub(crate) doorman: Doorman,
 }
@@ -40,6 +44,7 @@ impl ExternalProcessor for Processor {
     type ProcessStream = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
 
     async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Self::ProcessStream>, Status> {
+        self.protocol.admit(request.metadata()).map_err(|status| *status)?;
         let Ok(permit) = Arc::clone(&self.streams).try_acquire_owned() else {
             self.recorder.metrics().streams_refused.inc();
             return Err(Status::resource_exhausted("too many streams"));

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub streams_limit: IntGauge,
     /// Streams refused because too many were open.
     pub streams_refused: IntCounter,
+    /// Streams refused because the gateway is of another version.
+    pub protocol_refusals: IntCounter,
     /// Reloads of policy, detectors and tokens, by result.
     pub reloads: IntCounterVec,
     /// Whether what was read last is in force, by what it is.
@@ -100,6 +102,10 @@ impl Metrics {
             streams_ended: counters("portcullis_streams_ended_total", "Streams ended, by how.", &["how"])?,
             streams_limit: IntGauge::new("portcullis_streams_limit", "Requests that may be under way; more are refused.")?,
             streams_refused: IntCounter::new("portcullis_streams_refused_total", "Streams refused because too many were open.")?,
+            protocol_refusals: IntCounter::new(
+                "portcullis_protocol_refusals_total",
+                "Streams refused because the gateway's configuration is of another version.",
+            )?,
             reloads: counters("portcullis_reloads_total", "Reloads of policy, detectors and tokens, by result.", &["result"])?,
             last_reload: IntGaugeVec::new(
                 Opts::new(
@@ -127,7 +133,7 @@ impl Metrics {
         }
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.body_bytes.clone()))?;
-        for counter in [&metrics.streams_refused, &metrics.audit_dropped] {
+        for counter in [&metrics.streams_refused, &metrics.protocol_refusals, &metrics.audit_dropped] {
             registry.register(Box::new(counter.clone()))?;
         }
         for gauge in [&metrics.streams, &metrics.streams_limit, &metrics.loaded] {

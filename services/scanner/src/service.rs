@@ -22,6 +22,7 @@ use tower::limit::GlobalConcurrencyLimitLayer;
 use crate::api::Api;
 use crate::doorman::Doorman;
 use crate::extproc::Processor;
+use crate::extproc::protocol::Protocol;
 use crate::metrics::InspectorMetrics;
 use crate::record::Recorder;
 use crate::shared_state::{Exchanger, SharedStateError};
@@ -126,6 +127,7 @@ impl Scanner {
                 (Some(sink), Some(writer))
             }
         };
+        let protocol_refusals = metrics.protocol_refusals.clone();
         let recorder = Recorder::new(Arc::clone(&metrics), audit);
         let watch = if config.watch.is_empty() {
             None
@@ -149,6 +151,7 @@ impl Scanner {
             inspector: inspector.clone(),
             recorder: recorder.clone(),
             streams: Arc::new(Semaphore::new(config.limits.streams)),
+            protocol: Protocol::new(protocol_refusals),
             doorman,
         };
         let (reporter, health_service) = tonic_health::server::health_reporter();

@@ -255,6 +255,21 @@ async fn beyond_the_limit_of_streams_new_ones_are_refused_and_counted() {
     running.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_of_another_version_is_refused_and_counted() {
+    let running = start(Limits::default()).await;
+    let mut client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
+    let mut say = async |version: &'static str| {
+        let mut request = Request::new(tokio_stream::iter([headers("/", true)]));
+        request.metadata_mut().insert("x-portcullis-protocol", version.parse().expect("a value"));
+        client.process(request).await.map(drop).map_err(|status| status.code())
+    };
+    assert_eq!(say("1").await, Ok(()));
+    assert_eq!(say("2").await, Err(Code::FailedPrecondition));
+    assert!(running.page("/metrics").await.contains("portcullis_protocol_refusals_total 1"));
+    running.end().await;
+}
+
 async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     for _ in 0..200 {
         if holds().await {
@@ -279,12 +294,29 @@ async fn a_changed_policy_is_taken_whole_and_a_bad_one_keeps_the_old() {
         api.get_policy(pb::GetPolicyRequest {}).await.expect("an answer").into_inner().policy_id
     };
     let before = id(&mut api).await;
+    // The one series of a metric.
+    let series = async |name: &str| {
+        let page = running.page("/metrics").await;
+        let lines: Vec<String> = page.lines().filter(|line| line.starts_with(name)).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        lines[0].clone()
+    };
+    let info = series("portcullis_policy_info{").await;
+    assert!(info.contains(&format!("policy=\"{}\"", &before[..8])) && info.ends_with("} 1"), "{info}");
+    let again = start(Limits::default()).await;
+    assert!(again.page("/metrics").await.contains(&info), "replicas of one policy and key are alike");
+    again.end().await;
+    let loaded = series("portcullis_policy_loaded_timestamp_seconds ").await;
+    // Times are in whole seconds.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     replace("version: 1\nhosts: {mode: nonsense}\n");
     eventually("the bad policy to be refused", async || {
         running.page("/metrics").await.contains("portcullis_reloads_total{result=\"error\"} 1")
     })
     .await;
     assert_eq!(id(&mut api).await, before);
+    let same = (series("portcullis_policy_info{").await, series("portcullis_policy_loaded_timestamp_seconds ").await);
+    assert_eq!(same, (info.clone(), loaded.clone()));
     let in_force =
         async |well: u8| running.page("/metrics").await.contains(&format!("portcullis_last_reload_successful{{what=\"policy\"}} {well}"));
     assert!(in_force(0).await);
@@ -293,6 +325,8 @@ async fn a_changed_policy_is_taken_whole_and_a_bad_one_keeps_the_old() {
     replace("version: 1\nextends: strict\nlimits: {memory: 64MiB}\n");
     eventually("the good policy", async || running.page("/metrics").await.contains("portcullis_reloads_total{result=\"ok\"} 1")).await;
     assert_ne!(id(&mut api).await, before);
+    assert_ne!(series("portcullis_policy_info{").await, info);
+    assert_ne!(series("portcullis_policy_loaded_timestamp_seconds ").await, loaded);
     assert!(running.page("/metrics").await.contains(&format!("portcullis_held_bytes_limit {}", 64 << 20)));
     let ask = pb::ScanRequest { head: head("https://sink.example.net/"), body: Default::default() };
     let outcome = api.scan(ask).await.expect("an answer").into_inner().outcome.expect("an outcome");

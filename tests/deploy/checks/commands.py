@@ -3,6 +3,7 @@
 import re
 import subprocess
 import tempfile
+import tomllib
 
 import yaml
 from house import OURS
@@ -32,6 +33,9 @@ def checks(world):
     dockerfile = world.root / "Dockerfile"
     done = subprocess.run(["hadolint", "--failure-threshold", "style", str(dockerfile)], capture_output=True, text=True)
     yield "hadolint finds nothing in the Dockerfile", [] if done.returncode == 0 else [done.stdout + done.stderr]
+    members = tomllib.loads(world.read("Cargo.toml"))["workspace"]["members"]
+    let_through = world.read(".dockerignore").splitlines()
+    yield ".dockerignore lets every member of the workspace through", [m for m in members if f"!{m.removesuffix('/*')}" not in let_through]
     if not world.binary:
         return
     told = {}

@@ -137,6 +137,17 @@ def rolling_problems(render):
         yield from (f"{name}: no {p}" for p in ("startupProbe", "readinessProbe", "livenessProbe") if p not in container)
 
 
+def wall_problems(render):
+    """In the order in which things are applied, the walls of a namespace come before what runs in it."""
+    walled = set()
+    for item in render.objects:
+        namespace = item["metadata"].get("namespace")
+        if item["kind"] == "NetworkPolicy" and not item["spec"]["podSelector"]:
+            walled.add(namespace)
+        elif item["kind"] in ("Deployment", "StatefulSet", "Job", "CronJob") and namespace not in walled:
+            yield f"{item['kind']} {item['metadata']['name']}"
+
+
 def refused(world, folder, why):
     done = subprocess.run(["kubectl", "kustomize", str(world.root / "tests/deploy/refused" / folder)], capture_output=True, text=True)
     if done.returncode == 0 or why not in done.stderr:
@@ -158,6 +169,8 @@ def checks(world):
             [f"{pod}: {p}" for pod in render.pods() if is_caged(pod) for p in cage_problems(pod, address)],
         )
         yield f"{name}: updates take nothing away", rolling_problems(render)
+    for name in ("dev", "production", "strict", "deployment", "agent-sandbox"):
+        yield f"{name}: walls come before what they hold", wall_problems(world.renders[name])
     yield "sandboxes were looked at", [] if any(is_caged(p) for p in world.renders["deployment"].pods()) else ["none"]
     for name in ("base", "production", "sidecar"):
         yield f"{name}: pods have time to end", timing(world, name)

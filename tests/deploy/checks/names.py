@@ -21,6 +21,12 @@ def needed(pod):
                     yield kind, variable["valueFrom"][key]["name"]
 
 
+def volumes(pod):
+    """Names of the pod's volumes, those that a StatefulSet claims included."""
+    claimed = [claim["metadata"] for claim in pod.owner.get("spec", {}).get("volumeClaimTemplates", [])]
+    return {v["name"] for v in [*pod.spec.get("volumes", []), *claimed]}
+
+
 def made(render):
     """(kind, namespace, name) of what is made in the cluster."""
     for role in render.of("Role", "portcullis-pki"):
@@ -40,7 +46,6 @@ def made(render):
 BY_HAND = {
     "branch": {("Secret", "portcullis-sandboxes", "agent-feature-x")},
     "strict": {("Secret", "portcullis-sandboxes", "portcullis-probe")},
-    "cert-manager": {("Secret", "portcullis", "portcullis-fingerprint-key")},
 }
 
 
@@ -68,14 +73,13 @@ def checks(world):
                 for pod in render.pods()
                 for c in pod.containers()
                 for m in c.get("volumeMounts", [])
-                if m["name"] not in {v["name"] for v in pod.spec.get("volumes", [])}
+                if m["name"] not in volumes(pod)
             ],
         )
         yield (
             f"{name}: nothing that is only for kustomize is left",
             [o["metadata"]["name"] for o in render.objects if "config.kubernetes.io/local-config" in o["metadata"].get("annotations", {})],
         )
-    secrets = {n for k, ns, n in made(world.renders["base"]) if k == "Secret"}
-    certificates = {n for k, ns, n in made(world.renders["cert-manager"]) if k == "Secret"}
-    by_hand = {n for _, _, n in BY_HAND["cert-manager"]}
-    yield "cert-manager makes what pki makes", sorted(secrets ^ (certificates | by_hand))
+    secrets = {name for kind, _, name in made(world.renders["base"]) if kind == "Secret"}
+    others = {name for kind, _, name in made(world.renders["cert-manager"]) if kind == "Secret"}
+    yield "cert-manager makes what pki makes", sorted(secrets ^ others)

@@ -60,7 +60,7 @@ EXPECTED = {
     "dev": ALWAYS + PKI + PROBE + SANDBOX,
     "production": ALWAYS + PKI + PROBE + SANDBOX,
     "strict": ALWAYS + PKI + PROBE + SANDBOX,
-    "cert-manager": ALWAYS + PROBE + SANDBOX,
+    "cert-manager": ALWAYS + PKI + PROBE + SANDBOX,
     "deployment": ALWAYS + PKI + PROBE + SANDBOX + [("agent", "gateway", {3128})],
     "namespaces": ALWAYS + PKI + PROBE + SANDBOX,
     "scan-api": ALWAYS + PKI + [("api-client", "scanner", {9003})],

@@ -1,9 +1,11 @@
 //! A connection whose bytes a test controls, and HTTP/1.1 responses read from it.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
 
 use crate::patiently;
 
@@ -59,6 +61,23 @@ impl Connection {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (reader, writer) = tokio::io::split(stream);
         Self { reader: Reader { inner: reader, buffered: Vec::new() }, writer }
+    }
+
+    /// Connects to a server.
+    ///
+    /// # Errors
+    /// It does not accept.
+    pub async fn open(address: SocketAddr) -> Result<Self> {
+        Ok(Self::new(patiently("a server to accept", TcpStream::connect(address)).await?.with_context(|| format!("connect to {address}"))?))
+    }
+
+    /// Asks for a page, as the last thing on this connection.
+    ///
+    /// # Errors
+    /// No response came.
+    pub async fn page(mut self, method: &str, path: &str) -> Result<Response> {
+        self.send(format!("{method} {path} HTTP/1.1\r\nHost: page\r\nConnection: close\r\n\r\n").as_bytes()).await?;
+        self.response(method).await
     }
 
     /// Gives up the stream; what was read ahead must have been used.

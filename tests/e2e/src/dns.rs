@@ -10,6 +10,8 @@ use tokio::task::JoinSet;
 
 /// The longest query looked at: what UDP without extensions carries (RFC 1035 section 4.2.1).
 const LONGEST: usize = 512;
+/// The most addresses in a reply; beside the longest question they fit into [`LONGEST`].
+const MOST: usize = 14;
 const TYPE_A: u16 = 1;
 const CLASS_IN: u16 = 1;
 
@@ -24,7 +26,7 @@ pub struct Dns {
 #[derive(Debug, Default)]
 struct State {
     /// A name that begins with a dot stands for everything below it.
-    names: HashMap<String, Ipv4Addr>,
+    names: HashMap<String, Vec<Ipv4Addr>>,
     queries: Vec<String>,
 }
 
@@ -36,7 +38,7 @@ impl Dns {
     pub async fn start<'n>(names: impl IntoIterator<Item = (&'n str, Ipv4Addr)>) -> Result<Self> {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = socket.local_addr()?;
-        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), ip)).collect();
+        let names = names.into_iter().map(|(name, ip)| (name.to_ascii_lowercase(), vec![ip])).collect();
         let state = Arc::new(Mutex::new(State { names, queries: Vec::new() }));
         let mut task = JoinSet::new();
         task.spawn(serve(socket, Arc::clone(&state)));
@@ -51,7 +53,12 @@ impl Dns {
 
     /// Gives a name another address from now on (DNS rebinding).
     pub fn set(&self, name: &str, ip: Ipv4Addr) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_ascii_lowercase(), ip);
+        self.set_all(name, &[ip]);
+    }
+
+    /// Gives a name these addresses from now on, as a headless Service has those of its pods.
+    pub fn set_all(&self, name: &str, ips: &[Ipv4Addr]) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).names.insert(name.to_ascii_lowercase(), ips.to_vec());
     }
 
     /// The names that were asked for, in lower case and in order.
@@ -79,15 +86,27 @@ async fn serve(socket: UdpSocket, state: Arc<Mutex<State>>) {
     loop {
         // An error here is the ICMP answer to an earlier reply; the next query has nothing to do with it.
         let Ok((length, peer)) = socket.recv_from(&mut buffer).await else { continue };
-        let reply = buffer.get(..length).and_then(|query| answer(query, &mut state.lock().unwrap_or_else(PoisonError::into_inner)));
+        let reply = buffer.get(..length).and_then(|query| {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            dns_reply(query, |name| state.look_up(name))
+        });
         if let Some(reply) = reply {
             drop(socket.send_to(&reply, peer).await);
         }
     }
 }
 
-/// The reply to a query of one question, or nothing if it is not one.
-fn answer(query: &[u8], state: &mut State) -> Option<Vec<u8>> {
+impl State {
+    fn look_up(&mut self, name: &str) -> Option<Vec<Ipv4Addr>> {
+        self.queries.push(name.to_owned());
+        let below = || self.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ips)| ips);
+        self.names.get(name).or_else(below).cloned()
+    }
+}
+
+/// The reply to a query of one question, or nothing if it is not one. `look_up` is asked for the addresses of a name in lower case; nothing
+/// means that there is no such name.
+pub fn dns_reply(query: &[u8], look_up: impl FnOnce(&str) -> Option<Vec<Ipv4Addr>>) -> Option<Vec<u8>> {
     let header = query.get(..12)?;
     let is_query = header[2] & 0x80 == 0;
     if !is_query || header[4..6] != [0, 1] {
@@ -110,17 +129,16 @@ fn answer(query: &[u8], state: &mut State) -> Option<Vec<u8>> {
     let question = query.get(12..at + 5)?;
     let kind = u16::from_be_bytes(query.get(at + 1..at + 3)?.try_into().ok()?);
     let class = u16::from_be_bytes(query.get(at + 3..at + 5)?.try_into().ok()?);
-    state.queries.push(name.clone());
-    let known =
-        state.names.get(&name).or_else(|| state.names.iter().find(|(n, _)| n.starts_with('.') && name.ends_with(*n)).map(|(_, ip)| ip));
-    let address = known.filter(|_| kind == TYPE_A && class == CLASS_IN);
+    let known = look_up(&name);
+    let mut addresses = known.clone().filter(|_| kind == TYPE_A && class == CLASS_IN).unwrap_or_default();
+    addresses.truncate(MOST);
     let mut reply = Vec::with_capacity(LONGEST);
     reply.extend_from_slice(&header[..2]);
     // A response with authority; the recursion bits as asked and available; NXDOMAIN (3) for what is not known.
     reply.extend_from_slice(&[0x84 | (header[2] & 0x01), 0x80 | if known.is_some() { 0 } else { 3 }]);
-    reply.extend_from_slice(&[0, 1, 0, u8::from(address.is_some()), 0, 0, 0, 0]);
+    reply.extend_from_slice(&[0, 1, 0, u8::try_from(addresses.len()).ok()?, 0, 0, 0, 0]);
     reply.extend_from_slice(question);
-    if let Some(ip) = address {
+    for ip in addresses {
         // A pointer to the question's name, type A, class IN, a life of one second, four bytes.
         reply.extend_from_slice(&[0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
         reply.extend_from_slice(&ip.octets());
@@ -143,27 +161,38 @@ mod tests {
     }
 
     fn state() -> State {
-        State { names: HashMap::from([("api.test".to_owned(), Ipv4Addr::LOCALHOST)]), queries: Vec::new() }
+        State { names: HashMap::from([("api.test".to_owned(), vec![Ipv4Addr::LOCALHOST])]), queries: Vec::new() }
     }
 
     #[test]
     fn a_known_name_has_an_address_in_any_case_and_others_do_not_exist() {
         let mut state = state();
-        let reply = answer(&query("API.test", 1), &mut state).unwrap();
+        let mut answer = |query: &[u8]| dns_reply(query, |name| state.look_up(name));
+        let reply = answer(&query("API.test", 1)).unwrap();
         assert_eq!((&reply[..2], reply[3] & 15, reply[7]), (&[0xab, 0xcd][..], 0, 1));
         assert!(reply.ends_with(&[127, 0, 0, 1]));
-        let reply = answer(&query("api.test", 28), &mut state).unwrap();
+        let reply = answer(&query("api.test", 28)).unwrap();
         assert_eq!((reply[3] & 15, reply[7]), (0, 0), "it exists but has no IPv6 address");
-        let reply = answer(&query("other.test", 1), &mut state).unwrap();
+        let reply = answer(&query("other.test", 1)).unwrap();
         assert_eq!((reply[3] & 15, reply[7]), (3, 0));
         assert_eq!(state.queries, ["api.test", "api.test", "other.test"]);
+    }
+
+    #[test]
+    fn a_name_may_have_several_addresses() {
+        let addresses = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+        let reply = dns_reply(&query("a.test", 1), |_| Some(addresses.to_vec())).unwrap();
+        assert_eq!(reply[7], 2);
+        assert!(reply.ends_with(&[10, 0, 0, 2]));
+        let reply = dns_reply(&query("a.test", 1), |_| Some(vec![addresses[0]; 100])).unwrap();
+        assert!(reply[7] > 0 && reply.len() <= LONGEST);
     }
 
     #[test]
     fn queries_cut_short_get_no_answer() {
         let whole = query("api.test", 1);
         for length in 0..whole.len() {
-            assert_eq!(answer(&whole[..length], &mut state()), None, "{length}");
+            assert_eq!(dns_reply(&whole[..length], |_| None), None, "{length}");
         }
     }
 }

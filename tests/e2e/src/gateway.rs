@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use tokio::net::UnixStream;
 
 use crate::connection::Connection;
-use crate::processes;
+use crate::{admin, processes};
 
 /// `up` gives its parts 30 s to become ready; the first start may install Envoy before that.
 const START_WITHIN: Duration = Duration::from_secs(150);
@@ -141,9 +140,7 @@ impl Gateway {
         let output = self.output();
         let (_, after) = output.split_once("metrics: http://").context("no address of the metrics in what `up` printed")?;
         let (address, _) = after.split_once("/metrics").context("no address of the metrics in what `up` printed")?;
-        let mut connection = Connection::new(tokio::net::TcpStream::connect(address).await?);
-        connection.send(b"GET /metrics HTTP/1.1\r\nHost: metrics\r\nConnection: close\r\n\r\n").await?;
-        Ok(connection.response("GET").await?.text())
+        Ok(Connection::open(address.parse()?).await?.page("GET", "/metrics").await?.text())
     }
 
     /// Where the Scan API listens, as `up` printed it.
@@ -209,14 +206,7 @@ impl Gateway {
     /// # Errors
     /// It does not answer 200.
     pub async fn admin(&self, path: &str) -> Result<String> {
-        let stream = UnixStream::connect(self.socket("admin")).await.context("admin socket")?;
-        let mut connection = Connection::new(stream);
-        connection.send(format!("GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n").as_bytes()).await?;
-        let response = connection.response("GET").await?;
-        if response.status != 200 {
-            bail!("admin {path}: {}", response.status);
-        }
-        Ok(response.text())
+        admin::get(&self.socket("admin"), path).await
     }
 
     /// The sum of all statistics of Envoy whose name contains `name`.
@@ -224,9 +214,7 @@ impl Gateway {
     /// # Errors
     /// The admin interface does not answer.
     pub async fn counter(&self, name: &str) -> Result<u64> {
-        let stats = self.admin("/stats").await?;
-        let values = stats.lines().filter_map(|line| line.split_once(": ")).filter(|(stat, _)| stat.contains(name));
-        Ok(values.filter_map(|(_, value)| value.trim().parse::<u64>().ok()).sum())
+        admin::counter(&self.socket("admin"), name).await
     }
 
     /// What `up` wrote to standard output and standard error so far.

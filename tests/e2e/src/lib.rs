@@ -8,6 +8,7 @@
 //!
 //! Every wait is for an event, under [`PATIENCE`].
 
+mod admin;
 mod authority;
 mod client;
 mod connection;
@@ -16,7 +17,10 @@ mod fake;
 mod gateway;
 pub mod git;
 mod h2;
+mod load;
+mod mount;
 mod origin;
+mod pods;
 mod processes;
 mod record;
 mod request;
@@ -28,15 +32,18 @@ use std::time::Duration;
 pub use authority::TestCa;
 pub use client::Client;
 pub use connection::{Connection, Response};
-pub use dns::Dns;
+pub use dns::{Dns, dns_reply};
 pub use fake::{FakeScanner, RunningFake};
 pub use gateway::{Gateway, GatewayOptions, binary};
 pub use h2::{H2, H2Stream};
+pub use load::{Load, Outcome};
+pub use mount::Mount;
 pub use origin::{Answer, Origin, When};
+pub use pods::{Pod, Pods, PodsOptions, envoy_binary, validate};
 pub use record::{BodyEnd, Recorded, Scheme};
 pub use request::Request;
 pub use secret::github_pat;
-pub use stack::{Stack, client_tool};
+pub use stack::{Stack, client_tool, client_tool_path};
 
 /// The longest time without any progress before a wait of the harness is an error.
 pub const PATIENCE: Duration = Duration::from_secs(30);

@@ -118,8 +118,21 @@ impl Origin {
     /// # Errors
     /// No port is free, or a name cannot stand in a certificate.
     pub async fn start(ca: &TestCa, names: &[&str]) -> Result<Self> {
+        Self::serve(ca, names, listen().await?)
+    }
+
+    /// As [`Origin::start`], at this address, on ports 443 and 80.
+    ///
+    /// # Errors
+    /// As [`Origin::start`].
+    pub async fn start_at(ip: Ipv4Addr, ca: &TestCa, names: &[&str]) -> Result<Self> {
+        let tls = TcpListener::bind((ip, 443)).await.context("port 443")?;
+        let plain = TcpListener::bind((ip, 80)).await.context("port 80")?;
+        Self::serve(ca, names, (ip, tls, plain))
+    }
+
+    fn serve(ca: &TestCa, names: &[&str], (ip, tls, plain): (Ipv4Addr, TcpListener, TcpListener)) -> Result<Self> {
         let acceptor = TlsAcceptor::from(ca.server(names)?);
-        let (ip, tls, plain) = listen().await?;
         let script: Script = Arc::new(|_| Answer::default());
         let shared = Arc::new(Shared { log: Log::new(), script: Mutex::new(script) });
         let mut tasks = JoinSet::new();

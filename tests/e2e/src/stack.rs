@@ -1,5 +1,6 @@
 //! The usual set of a test: origin, DNS, gateway, client. Its methods panic with what went wrong, as assertions do.
 
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -30,6 +31,14 @@ const TICK: Duration = Duration::from_millis(25);
 /// The longest a tool may run.
 const TOOL_WITHIN: Duration = Duration::from_secs(90);
 
+/// Which private addresses the gateway lets through.
+#[derive(Clone, Copy)]
+enum Allow {
+    Nothing,
+    Origin,
+    Loopback,
+}
+
 /// A whole little world. Ends when dropped.
 #[derive(Debug)]
 pub struct Stack {
@@ -57,7 +66,19 @@ impl Stack {
     /// # Panics
     /// As [`Stack::start`].
     pub async fn start_with_names(args: &[&str], names: &[&str]) -> Self {
-        let stack = Self::assemble(args, names, Some("127.0.0.0/8"), None).await;
+        Self::assemble(args, names, Allow::Loopback, None).await.proven().await
+    }
+
+    /// As [`Stack::start_with_names`], but of all loopback only the origin can be reached, as of all private addresses one mirror.
+    ///
+    /// # Panics
+    /// As [`Stack::start`].
+    pub async fn start_narrow(args: &[&str], names: &[&str]) -> Self {
+        Self::assemble(args, names, Allow::Origin, None).await.proven().await
+    }
+
+    async fn proven(self) -> Self {
+        let stack = self;
         let answer = stack.send(Request::get(&format!("https://{WARM_UP}/"))).await;
         assert_eq!(answer.status, 200, "the stack does not work: {}\n{}", answer.text(), stack.gateway.logs());
         stack.origin.forget();
@@ -70,7 +91,7 @@ impl Stack {
     /// # Panics
     /// Something did not start; the text holds the logs.
     pub async fn start_unproven(args: &[&str]) -> Self {
-        Self::assemble(args, &[], Some("127.0.0.0/8"), None).await
+        Self::assemble(args, &[], Allow::Loopback, None).await
     }
 
     /// Starts everything, but loopback is private as in real life: no origin can be reached.
@@ -78,7 +99,7 @@ impl Stack {
     /// # Panics
     /// As [`Stack::start`].
     pub async fn start_without_allowance(args: &[&str]) -> Self {
-        Self::assemble(args, &[], None, None).await
+        Self::assemble(args, &[], Allow::Nothing, None).await
     }
 
     /// Starts everything, but the gateway trusts another CA than the origin's.
@@ -87,10 +108,10 @@ impl Stack {
     /// As [`Stack::start`].
     pub async fn start_with_other_upstream_ca(args: &[&str]) -> Self {
         let other = checked(TestCa::new());
-        Self::assemble(args, &[], Some("127.0.0.0/8"), Some(&other)).await
+        Self::assemble(args, &[], Allow::Loopback, Some(&other)).await
     }
 
-    async fn assemble(args: &[&str], more: &[&str], allow: Option<&str>, trusted: Option<&TestCa>) -> Self {
+    async fn assemble(args: &[&str], more: &[&str], allow: Allow, trusted: Option<&TestCa>) -> Self {
         let ca = checked(TestCa::new());
         let names = || NAMES.iter().chain(more);
         let certified: Vec<String> =
@@ -100,7 +121,11 @@ impl Stack {
         let options = GatewayOptions {
             dns: Some(dns.address()),
             upstream_ca: trusted.unwrap_or(&ca).pem().to_owned(),
-            allow_upstream: allow.map(str::to_owned),
+            allow_upstream: match allow {
+                Allow::Nothing => None,
+                Allow::Origin => Some(format!("{}/32", origin.ip())),
+                Allow::Loopback => Some("127.0.0.0/8".to_owned()),
+            },
             args: args.iter().map(|argument| (*argument).to_owned()).collect(),
         };
         let started = tokio::task::spawn_blocking(move || Gateway::start(&options)).await;
@@ -304,15 +329,24 @@ fn no_line_holds(logs: &str, secret: &str) -> Result<()> {
     Ok(())
 }
 
+/// Where `tests/setup` puts a tool, beside the build, if the machine lacks it.
+///
+/// # Panics
+/// The test does not know where it is itself.
+#[must_use]
+pub fn client_tool_path(path: &str) -> PathBuf {
+    let test = checked(std::env::current_exe().context("the test's own file"));
+    // `target/<profile>/deps/<test>`.
+    test.ancestors().nth(3).unwrap_or(Path::new("target")).join("clients").join(path)
+}
+
 /// The path of a tool that `tests/setup` installed beside the build.
 ///
 /// # Panics
 /// It is not there; the text says how to get it.
 #[must_use]
 pub fn client_tool(path: &str) -> String {
-    let test = checked(std::env::current_exe().context("the test's own file"));
-    let target = test.ancestors().nth(3).unwrap_or(std::path::Path::new("target"));
-    let tool = target.join("clients").join(path);
+    let tool = client_tool_path(path);
     assert!(tool.exists(), "{} is missing; run: bash tests/setup", tool.display());
     tool.display().to_string()
 }

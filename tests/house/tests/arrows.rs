@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis_house::{files, metadata, root};
 
 /// For each crate of the house, the crates of the house it may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("portcullis-simd", &[]),
     ("portcullis-git", &[]),
     ("portcullis-calls", &[]),
@@ -43,6 +43,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ),
     ("portcullis-house", &[]),
     ("portcullis-e2e", &["portcullis-rules", "portcullis-scan-proto"]),
+    ("portcullis-cluster", &["portcullis-e2e"]),
 ];
 
 /// Crates of the pure core, and what none of them may bring in by name.

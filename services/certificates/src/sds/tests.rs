@@ -265,3 +265,40 @@ async fn a_leaf_is_pushed_again_at_half_of_its_life() {
     session.renew(now + half).await.unwrap();
     assert!(sent.try_recv().is_err(), "once is enough");
 }
+
+#[tokio::test]
+async fn after_a_new_ca_only_new_and_renewed_leaves_are_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = SystemTime::now();
+    let [old, new] =
+        ["old", "new"].map(|name| crate::Authority::load_or_create(&folder.path().join(name), KeyAccess::OwnerOnly, now).unwrap());
+    let new_ca = new.certificate_pem().to_owned();
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let leaves = Arc::new(Leaves::new(old, 10, metrics.clone()));
+    let (_ending, ended) = watch::channel(false);
+    let server = AdsServer::new(Arc::clone(&leaves), metrics, Limits::default(), ended);
+    let permit = Arc::clone(&server.streams).try_acquire_owned().unwrap();
+    let (replies, mut sent) = mpsc::channel(8);
+    let subscriptions = Subscriptions::default();
+    let mut session = Session { server, subscriptions, counted: 0, replies, next_nonce: 0, epoch: 0, _permit: permit };
+    // Whether the new CA signed it; the key that comes with it must be its own.
+    let of_new = |reply: &DeltaDiscoveryResponse| {
+        let (chain, key) = certificate(&reply.resources[0]);
+        let (_, pem) = x509_parser::pem::parse_x509_pem(chain.as_bytes()).unwrap();
+        let (_, ca) = x509_parser::pem::parse_x509_pem(new_ca.as_bytes()).unwrap();
+        let leaf = pem.parse_x509().unwrap();
+        let key = rcgen::KeyPair::from_pem(&key).unwrap();
+        assert_eq!(leaf.public_key().raw, rcgen::PublicKeyData::subject_public_key_info(&key));
+        leaf.verify_signature(Some(ca.parse_x509().unwrap().public_key())).is_ok()
+    };
+    session.answer(subscribe(&["a.example"]), now).await.unwrap();
+    assert!(!of_new(&sent.recv().await.unwrap().unwrap()));
+    leaves.replace(new);
+    session.renew(now).await.unwrap();
+    assert!(sent.try_recv().is_err(), "what was pushed stays until it is due");
+    session.answer(subscribe(&["b.example"]), now).await.unwrap();
+    assert!(of_new(&sent.recv().await.unwrap().unwrap()));
+    session.renew(now + crate::mint::LEAF_LIFE / 2).await.unwrap();
+    let renewed = sent.recv().await.unwrap().unwrap();
+    assert!(names(&renewed).contains(&"a.example") && of_new(&renewed));
+}

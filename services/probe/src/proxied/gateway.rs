@@ -13,17 +13,21 @@ use super::reply::Reply;
 use super::request::Request;
 use super::url::{ProxyUrl, SinkUrl};
 use super::wire::{Read, Response, Wire};
+use crate::settings::Settings;
 use crate::trust::Trust;
+
+/// How many times the timeout an answer may take: the gateway waits for a resolver and an upstream itself.
+const PATIENCE: u32 = 4;
 
 /// The gateway as the sandbox sees it.
 pub(crate) struct Gateway {
-    pub(crate) url: ProxyUrl,
-    pub(crate) addresses: Vec<SocketAddr>,
-    pub(crate) trust: Trust,
+    url: ProxyUrl,
+    addresses: Vec<SocketAddr>,
+    trust: Trust,
     /// For a connection.
-    pub(crate) timeout: Duration,
+    timeout: Duration,
     /// For an answer.
-    pub(crate) patience: Duration,
+    patience: Duration,
 }
 
 /// What became of something that was sent.
@@ -59,6 +63,11 @@ pub(crate) enum Handshake {
 }
 
 impl Gateway {
+    /// The gateway behind the proxy at these addresses.
+    pub(crate) fn new(url: ProxyUrl, addresses: Vec<SocketAddr>, settings: &Settings) -> Self {
+        Self { url, addresses, trust: settings.trust.clone(), timeout: settings.timeout, patience: settings.timeout * PATIENCE }
+    }
+
     /// Sends a request to the sink as tools do, and says who answered.
     pub(crate) async fn send(&self, sink: &SinkUrl, request: &Request) -> Reply {
         let heard = if sink.tls {

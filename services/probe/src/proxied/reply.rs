@@ -13,7 +13,9 @@ pub(crate) enum Reply {
     Refused(String),
     /// The connection ended without an answer.
     Closed(&'static str),
-    /// The gateway let it pass and then could not reach anybody.
+    /// The gateway looked the name up, and found no address that it may reach.
+    Unresolved,
+    /// The gateway let it pass and then could not reach anybody, or not with TLS that it trusts.
     Unanswered(&'static str),
     /// The gateway could not do its work, or nothing can be said of it.
     Broken(String),
@@ -56,16 +58,11 @@ impl Reply {
         let bare = (plain || empty) && response.header("server").is_none();
         match (response.status, body.as_ref()) {
             (403, "RBAC: access denied") if bare => Self::Refused("the gateway's Envoy denied it".into()),
-            (503, "DNS resolution failure") if bare => Self::Refused("no address that the gateway may reach".into()),
+            (503, "DNS resolution failure") if bare => Self::Unresolved,
             (404, text) if bare && text.starts_with("The path is incorrect for CONNECT-UDP") => Self::Refused("no such upgrade".into()),
             (400, "Bad Request") if bare => Self::Refused("malformed for the gateway".into()),
             (500..=504, text) if bare && text.starts_with("upstream connect error") => {
-                // A handshake comes after a connection.
-                if text.contains("TLS_error") {
-                    Self::Beyond("the gateway connected there, and did not trust its certificate".into())
-                } else {
-                    Self::Unanswered("the gateway let it pass, and nobody was there")
-                }
+                Self::Unanswered("the gateway let it pass, and nobody was there")
             }
             (504, "upstream request timeout" | "stream timeout") if bare => {
                 Self::Unanswered("the gateway let it pass, and nobody answered")
@@ -93,6 +90,7 @@ impl Reply {
             Self::Denied { status, reason } => Err(format!("the gateway denied it: {status} {reason}")),
             Self::Refused(what) | Self::Broken(what) => Err(what.clone()),
             Self::Closed(what) | Self::Unanswered(what) => Err((*what).to_owned()),
+            Self::Unresolved => Err(UNRESOLVED.to_owned()),
         }
     }
 
@@ -104,6 +102,7 @@ impl Reply {
             Self::Denied { status, reason } => Verdict::failed(format!("{status} {reason}")),
             Self::Refused(what) => Verdict::blocked(what),
             Self::Closed(what) => Verdict::blocked(what),
+            Self::Unresolved => Verdict::blocked(UNRESOLVED),
             Self::Unanswered(what) => Verdict::failed(what),
             Self::Broken(what) => Verdict::failed(what),
             Self::Beyond(what) => Verdict::escaped(what),
@@ -116,11 +115,16 @@ impl Reply {
             Self::Denied { status: 403, reason } => Verdict::blocked(format!("403 {reason}")),
             Self::Denied { status, reason } => Verdict::failed(format!("{status} {reason}")),
             Self::Refused(what) | Self::Broken(what) => Verdict::failed(what),
-            Self::Closed(what) | Self::Unanswered(what) => Verdict::failed(what),
+            Self::Closed(what) => Verdict::failed(what),
+            // The scanner comes before both.
+            Self::Unresolved => Verdict::escaped("the gateway let it pass, and looked the name up"),
+            Self::Unanswered(what) => Verdict::escaped(what),
             Self::Beyond(what) => Verdict::escaped(what),
         }
     }
 }
+
+const UNRESOLVED: &str = "the name has no address that the gateway may reach";
 
 /// The reason of a denial in the gateway's own shape: problem details, or the same as text.
 fn reason(response: &Response) -> Option<String> {
@@ -178,19 +182,14 @@ mod tests {
             (answer(403, TEXT, text), Blocked, Blocked),
             // Envoy.
             (answer(403, TEXT, "RBAC: access denied"), Blocked, Failed),
-            (answer(503, TEXT, "DNS resolution failure"), Blocked, Failed),
+            (answer(503, TEXT, "DNS resolution failure"), Blocked, Escaped),
             (answer(400, TEXT, "Bad Request"), Blocked, Failed),
             (answer(403, &[], ""), Blocked, Failed),
             (answer(503, &[], ""), Failed, Failed),
             (answer(504, &[], ""), Failed, Failed),
             (
-                answer(503, TEXT, "upstream connect error or disconnect/reset before headers. reset reason: connection timeout"),
+                answer(503, TEXT, "upstream connect error or disconnect/reset before headers. reset reason: remote connection failure"),
                 Failed,
-                Failed,
-            ),
-            (
-                answer(503, TEXT, "upstream connect error or disconnect/reset before headers. TLS_error:CERTIFICATE_VERIFY_FAILED"),
-                Escaped,
                 Escaped,
             ),
             // Anybody else.

@@ -19,7 +19,7 @@ pub(super) fn all() -> Vec<Secret> {
         secret("npm token", format!("{}_{}", "npm", with_checksum())),
         secret("AWS key pair", aws()),
         secret("Anthropic key", format!("{}-ant-{}-{}AA", "sk", "api03", random(BASE62, 93))),
-        secret("Slack token", format!("{}-{}-{}-{}", "xoxb", random(b"123456789", 12), random(b"123456789", 13), random(BASE62, 24))),
+        secret("Slack token", slack()),
         secret("private key", private_key()),
         secret("JSON Web Token", jwt()),
         secret("database URL", format!("postgres://app:{}@db.corp.example:5432/shop", random(BASE62, 24))),
@@ -30,6 +30,11 @@ pub(super) fn all() -> Vec<Secret> {
 /// (<https://github.blog/engineering/platform-security/behind-githubs-new-authentication-token-formats/>).
 pub(super) fn github() -> String {
     format!("{}_{}", "ghp", with_checksum())
+}
+
+/// A bot's token.
+pub(super) fn slack() -> String {
+    format!("{}-{}-{}-{}", "xoxb", random(b"123456789", 12), random(b"123456789", 13), random(BASE62, 24))
 }
 
 /// 30 random characters and their CRC-32 in base 62.

@@ -132,6 +132,22 @@ fn every_marker_stands_twice_around_whole_lines() {
     assert_eq!(all, 2 * MARKERS.len(), "a marker that this test does not know");
 }
 
+/// A scanner whose packets are lost is noticed by its connection alone. What waits for it must still have time for another one.
+#[test]
+fn a_dead_connection_is_known_while_a_request_still_waits() {
+    let seconds = |value: &Value| value.as_str().unwrap().strip_suffix('s').unwrap().parse::<f64>().unwrap();
+    let (mut waits, mut notices) = (Vec::new(), Vec::new());
+    walk(&mut serde_saphyr::from_str(SOURCE).unwrap(), &mut |map| {
+        waits.extend(map.get("message_timeout").map(seconds));
+        // Envoy adds up to 15 % to the interval.
+        notices.extend(map.get("connection_keepalive").map(|pings| seconds(&pings["interval"]) * 1.15 + seconds(&pings["timeout"])));
+    });
+    assert!(!waits.is_empty() && !notices.is_empty());
+    for (wait, notice) in waits.iter().flat_map(|wait| notices.iter().map(move |notice| (wait, notice))) {
+        assert!(notice + 0.25 < *wait, "noticed after {notice} s, and a request waits {wait} s");
+    }
+}
+
 #[test]
 fn the_fail_open_patch_sets_what_up_sets() {
     let mut before: Value = serde_saphyr::from_str(SOURCE).unwrap();

@@ -48,6 +48,19 @@ pub(crate) fn locate(given: Option<&Path>) -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// The Envoy to run where nothing is ever installed: the one given, or the one on PATH.
+///
+/// # Errors
+/// When it does not run or is of another version.
+pub(crate) fn find(given: Option<&Path>) -> Result<PathBuf> {
+    let path = given.unwrap_or(Path::new("envoy"));
+    let version = version(path).with_context(|| format!("{}: does not run (--envoy PATH names a binary)", path.display()))?;
+    if version != VERSION {
+        bail!("{}: is version {version}, Portcullis needs {VERSION}", path.display());
+    }
+    Ok(path.to_path_buf())
+}
+
 /// Asks a binary for its version: `… version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`.
 fn version(binary: &Path) -> Result<String> {
     let output = Command::new(binary).arg("--version").stdin(Stdio::null()).output()?;

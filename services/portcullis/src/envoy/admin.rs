@@ -37,16 +37,38 @@ impl Admin {
         Some(SocketAddr::new(address.get("address")?.as_str()?.parse().ok()?, port))
     }
 
+    /// Fails health checks: whoever asks sends nobody here any more, and every answer from now on says that its connection ends.
+    pub(crate) fn fail_health(&self) -> bool {
+        self.ask("POST", "/healthcheck/fail").is_some()
+    }
+
+    /// Ends idle tunnels over Envoy's drain time, and busy ones with their last answer. Only the inner listener counts as inbound in
+    /// `envoy/envoy.yaml`: drained from outside, a tunnel is cut, with whatever is under way in it.
+    pub(crate) fn drain_tunnels(&self) -> bool {
+        self.ask("POST", "/drain_listeners?inboundonly&graceful&skip_exit").is_some()
+    }
+
+    /// How many requests and tunnels are under way, and on how many connections.
+    pub(crate) fn under_way(&self) -> Option<(u64, u64)> {
+        Some((self.stat("http.proxy.downstream_rq_active")?, self.stat("http.proxy.downstream_cx_active")?))
+    }
+
     fn stat(&self, name: &str) -> Option<u64> {
         let text = self.get(&format!("/stats?filter=^{}$", name.replace('.', "\\.")))?;
         text.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(": ")?.trim().parse().ok())
     }
 
-    /// The body of a 200 answer. HTTP/1.0 with `Connection: close`, so that the body ends where the stream does.
     fn get(&self, path: &str) -> Option<String> {
+        self.ask("GET", path)
+    }
+
+    /// The body of a 200 answer. With `Connection: close`, so that the body ends where the stream does.
+    fn ask(&self, method: &str, path: &str) -> Option<String> {
         let mut stream = UnixStream::connect(&self.socket).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").as_bytes()).ok()?;
+        stream
+            .write_all(format!("{method} {path} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
+            .ok()?;
         let mut answer = String::new();
         stream.take(1 << 20).read_to_string(&mut answer).ok()?;
         let (head, body) = answer.split_once("\r\n\r\n")?;

@@ -1,0 +1,423 @@
+//! The parts as pods run them: `portcullis gateway` on the configuration of `envoy/`, scanners and a certificates service behind DNS names,
+//! mutual TLS between them. Loopback addresses instead of pods, folders instead of mounts; all else is as in a cluster.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::gateway::binary;
+use crate::{Client, Connection, Dns, Mount, Origin, PATIENCE, TestCa, admin, processes};
+
+/// The configuration that clusters use.
+const ENVOY: [(&str, &str); 3] = [
+    ("envoy.yaml", include_str!("../../../envoy/envoy.yaml")),
+    ("sds-identity.yaml", include_str!("../../../envoy/sds-identity.yaml")),
+    ("sds-peers.yaml", include_str!("../../../envoy/sds-peers.yaml")),
+];
+/// The name of the outside world; it leads to the origin.
+const NAME: &str = "sink.example.net";
+const TICK: Duration = Duration::from_millis(25);
+
+/// What pods are started with.
+#[derive(Clone, Debug)]
+pub struct PodsOptions {
+    /// How many scanners.
+    pub scanners: usize,
+    /// Further arguments of `portcullis gateway`.
+    pub gateway: Vec<String>,
+    /// Further changes of the Envoy configuration: what stands there, and what shall.
+    pub changes: Vec<(String, String)>,
+}
+
+impl Default for PodsOptions {
+    fn default() -> Self {
+        Self { scanners: 1, gateway: Vec::new(), changes: Vec::new() }
+    }
+}
+
+/// A whole gateway of separate parts. Ends when dropped.
+#[derive(Debug)]
+pub struct Pods {
+    /// The server outside, at `sink.example.net`.
+    pub origin: Origin,
+    /// The DNS server, for the outside and for the parts.
+    pub dns: Dns,
+    /// A client of the gateway.
+    pub client: Client,
+    /// `portcullis gateway`.
+    pub gateway: Pod,
+    /// The scanners, each with its address.
+    pub scanners: Vec<(Ipv4Addr, Pod)>,
+    /// The Secret of the gateway.
+    pub identity: Mount,
+    /// The CA of the parts.
+    pub ca: TestCa,
+    folder: tempfile::TempDir,
+    _certificates: Pod,
+}
+
+impl Pods {
+    /// Starts everything and waits until a request can be served.
+    ///
+    /// # Errors
+    /// A part did not start; the error holds what it said.
+    pub async fn start(options: &PodsOptions) -> Result<Self> {
+        // Not in $TMPDIR, which may be too deep for the address of a socket.
+        let folder = tempfile::Builder::new().prefix("pc-pods-").tempdir_in("/tmp")?;
+        let at = |name: &str| folder.path().join(name);
+        let (ca, outside) = (TestCa::new()?, TestCa::new()?);
+        let origin = Origin::start(&outside, &[NAME]).await?;
+        let dns = Dns::start([(NAME, origin.ip())]).await?;
+        fs::write(at("outside.pem"), outside.pem())?;
+        fs::create_dir(at("run"))?;
+        let certificates = free_address(9002)?;
+        let secret = secret(&at("certificates-tls"), &ca, "portcullis-certificates")?;
+        let listen = format!("{certificates}:9002");
+        let part = Pod::start(
+            Command::new(binary()?)
+                .args(["certificates", "--listen", &listen, "--tls-dir"])
+                .arg(secret.folder())
+                .arg("--ca-dir")
+                .arg(at("ca"))
+                .arg("--system-roots")
+                .arg(at("outside.pem")),
+        )?;
+        dns.set("portcullis-certificates", certificates);
+        let identity = self::secret(&at("tls"), &ca, "portcullis-gateway")?;
+        let mut scanners = Vec::new();
+        for _ in 0..options.scanners {
+            scanners.push(scanner(folder.path(), &ca, "portcullis-scanner")?);
+        }
+        dns.set_all("portcullis-scanner", &scanners.iter().map(|(ip, _)| *ip).collect::<Vec<_>>());
+        fs::create_dir(at("envoy"))?;
+        for (name, text) in ENVOY {
+            let text = if name == "envoy.yaml" { installed(text, dns.address(), &options.changes)? } else { text.to_owned() };
+            fs::write(at("envoy").join(name), moved(&text, folder.path()))?;
+        }
+        let gateway = Pod::start(
+            Command::new(binary()?)
+                .args(["gateway", "--concurrency", "2", "--config"])
+                .arg(at("envoy/envoy.yaml"))
+                .arg("--envoy")
+                .arg(envoy_binary()?)
+                .args(&options.gateway),
+        )?;
+        // A client needs the address and the gateway's CA, which both come to be now.
+        let nowhere = Client::new(SocketAddr::from(([0, 0, 0, 0], 0)), outside.pem())?;
+        let mut pods = Self { origin, dns, client: nowhere, gateway, scanners, identity, ca, folder, _certificates: part };
+        let begun = Instant::now();
+        while !pods.is_ready().await {
+            if begun.elapsed() > PATIENCE || pods.gateway.has_ended() {
+                bail!("the pods are not ready:\n{}", pods.logs());
+            }
+            tokio::time::sleep(TICK).await;
+        }
+        let proxy = pods.listener("proxy").await?;
+        pods.client = Client::new(proxy, &fs::read_to_string(pods.path("ca/ca.pem"))?)?;
+        Ok(pods)
+    }
+
+    async fn is_ready(&self) -> bool {
+        let scanners = self.stat("cluster.scanner.membership_healthy").await.is_ok_and(|n| n == self.scanners.len() as u64);
+        scanners && self.stat("control_plane.connected_state").await.is_ok_and(|n| n > 0) && self.path("ca/ca.pem").is_file()
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The sum of Envoy's statistics whose name contains `name`.
+    ///
+    /// # Errors
+    /// The admin interface does not answer.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        admin::counter(&self.path("run/envoy-admin.sock"), name).await
+    }
+
+    /// How many requests each scanner has judged.
+    ///
+    /// # Errors
+    /// One does not answer.
+    pub async fn judged(&self) -> Result<Vec<f64>> {
+        let mut all = Vec::new();
+        for (ip, _) in &self.scanners {
+            let page = Connection::open(SocketAddr::from((*ip, 9090))).await?.page("GET", "/metrics").await?.text();
+            let counts = page.lines().filter(|line| line.starts_with("portcullis_requests_total{"));
+            all.push(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum());
+        }
+        Ok(all)
+    }
+
+    /// The address of a listener.
+    ///
+    /// # Errors
+    /// Envoy does not answer, or has no such listener.
+    pub async fn listener(&self, name: &str) -> Result<SocketAddr> {
+        let all: Value = serde_json::from_str(&admin::get(&self.path("run/envoy-admin.sock"), "/listeners?format=json").await?)?;
+        let mut all = all["listener_statuses"].as_array().into_iter().flatten();
+        let found = all.find(|listener| listener["name"] == name).with_context(|| format!("no listener {name}"))?;
+        let address = &found["local_address"]["socket_address"];
+        let port = address["port_value"].as_u64().and_then(|port| u16::try_from(port).ok()).context("no port")?;
+        Ok(SocketAddr::new(address["address"].as_str().context("no address")?.parse()?, port))
+    }
+
+    /// Starts one more scanner, which shows a certificate for this name, and tells DNS of it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn add_scanner(&mut self, name: &str) -> Result<()> {
+        self.scanners.push(scanner(self.folder.path(), &self.ca, name)?);
+        self.tell_dns();
+        Ok(())
+    }
+
+    /// Tells DNS which scanners there are.
+    pub fn tell_dns(&self) {
+        self.dns.set_all("portcullis-scanner", &self.scanners.iter().map(|(ip, _)| *ip).collect::<Vec<_>>());
+    }
+
+    /// Waits until something without an event of its own is so.
+    ///
+    /// # Panics
+    /// It is not within [`PATIENCE`]; the text holds the logs.
+    pub async fn wait_until(&self, what: &str, condition: impl AsyncFn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !condition(self).await {
+            assert!(begun.elapsed() < PATIENCE, "waited {} s until {what}\n{}", PATIENCE.as_secs(), self.logs());
+            tokio::time::sleep(TICK).await;
+        }
+    }
+
+    /// What the parts said so far.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let scanners: String = self.scanners.iter().map(|(ip, pod)| format!("== scanner {ip}\n{}", pod.said())).collect();
+        format!("== gateway\n{}{scanners}== certificates\n{}", self.gateway.said(), self._certificates.said())
+    }
+}
+
+/// A process of its own group. Ends when dropped, with all it started.
+#[derive(Debug)]
+pub struct Pod {
+    child: Child,
+    said: Arc<Mutex<String>>,
+}
+
+impl Pod {
+    /// Starts a command.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let said = Arc::default();
+        if let Some(stdout) = child.stdout.take() {
+            listen(stdout, Arc::clone(&said));
+        }
+        if let Some(stderr) = child.stderr.take() {
+            listen(stderr, Arc::clone(&said));
+        }
+        Ok(Self { child, said })
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to standard output and standard error so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        processes::has_ended(self.pid())
+    }
+
+    /// Asks it to end.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn terminate(&self) -> Result<()> {
+        processes::signal(self.pid(), Signal::TERM)
+    }
+
+    /// Kills it and waits until it is dead.
+    ///
+    /// # Errors
+    /// It is gone, or does not die.
+    pub fn kill(&self) -> Result<()> {
+        processes::signal(self.pid(), Signal::KILL)?;
+        processes::wait_for_end(self.pid(), PATIENCE)
+    }
+
+    /// Kills the process that this one started.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn kill_child(&self) -> Result<()> {
+        let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid()))?;
+        let child = children.split_whitespace().next().context("it has no child")?.parse()?;
+        processes::signal(child, Signal::KILL)
+    }
+
+    /// Waits for its end, while the runtime goes on.
+    ///
+    /// # Errors
+    /// It does not end in time.
+    pub async fn ended(&mut self, within: Duration) -> Result<ExitStatus> {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            if begun.elapsed() > within {
+                bail!("it did not end within {} s:\n{}", within.as_secs(), self.said());
+            }
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        // Not yet waited for, the leader keeps its group's number from being used again.
+        drop(processes::signal_group(self.pid(), Signal::KILL));
+        drop(self.child.wait());
+    }
+}
+
+fn listen(stream: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+            said.push_str(&line);
+            said.push('\n');
+        }
+    });
+}
+
+/// The Envoy that `tests/setup` installed, or `PORTCULLIS_ENVOY`.
+///
+/// # Errors
+/// There is none.
+pub fn envoy_binary() -> Result<PathBuf> {
+    if let Some(given) = std::env::var_os("PORTCULLIS_ENVOY") {
+        return Ok(given.into());
+    }
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).context("no HOME")?.join("portcullis");
+    let installed = fs::read_dir(&cache).into_iter().flatten().flatten().map(|entry| entry.path().join("envoy"));
+    installed.filter(|path| path.is_file()).max().with_context(|| format!("no Envoy in {}; run: bash tests/setup BINARY", cache.display()))
+}
+
+/// Has Envoy look at the configuration with `text` in the place of what stands between two markers.
+///
+/// # Errors
+/// Envoy does not take it; the error holds what it said.
+pub fn validate(marker: &str, text: &str) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ca = TestCa::new()?;
+    secret(&folder.path().join("tls"), &ca, "portcullis-gateway")?;
+    fs::write(folder.path().join("outside.pem"), ca.pem())?;
+    fs::create_dir(folder.path().join("envoy"))?;
+    for (name, source) in ENVOY {
+        let source = if name == "envoy.yaml" { between(source, marker, |_| format!("\n{text}\n"))? } else { source.to_owned() };
+        let source = source.replace("/etc/ssl/certs/ca-certificates.crt", "/run/portcullis/../outside.pem");
+        fs::write(folder.path().join("envoy").join(name), moved(&source, folder.path()))?;
+    }
+    fs::create_dir(folder.path().join("run"))?;
+    let mut command = Command::new(envoy_binary()?);
+    command.args(["--mode", "validate", "--disable-hot-restart", "--log-level", "warning", "--component-log-level", "misc:error", "-c"]);
+    let output = command.arg(folder.path().join("envoy/envoy.yaml")).output()?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// The file with another text between two markers, as kustomize puts it there.
+fn between(text: &str, marker: &str, new: impl FnOnce(&str) -> String) -> Result<String> {
+    match text.split(marker).collect::<Vec<_>>()[..] {
+        [before, old, after] => Ok([before, marker, &new(old), marker, after].concat()),
+        _ => bail!("{marker} does not stand twice in the configuration"),
+    }
+}
+
+/// The values of this installation: ports of the system's choice, the DNS server of the test, loopback as the outside.
+fn installed(text: &str, dns: SocketAddr, changes: &[(String, String)]) -> Result<String> {
+    let resolver = format!("{{socket_address: {{address: {}, port_value: {}}}}}", dns.ip(), dns.port());
+    let text = between(text, "#@dns", |old| old.replace("[]", &format!("[{resolver}]")))?;
+    let text = between(&text, "#@private-addresses", |old| {
+        old.lines().filter(|line| !line.contains("address_prefix: 127.0.0.0,")).map(|line| format!("{line}\n")).collect()
+    })?;
+    let cares = "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig";
+    let own = format!(
+        "dns_refresh_rate: 1s, typed_dns_resolver_config: {{name: envoy.network.dns_resolver.cares, typed_config: {{\"@type\": {cares}, \
+         resolvers: [{resolver}]}}}}"
+    );
+    let fixed = [
+        ("address: 0.0.0.0, port_value: 3128", "address: 127.0.0.1, port_value: 0"),
+        ("address: 0.0.0.0, port_value: 9901", "address: 127.0.0.1, port_value: 0"),
+        ("/etc/ssl/certs/ca-certificates.crt", "/run/portcullis/../outside.pem"),
+        ("dns_refresh_rate: 1s", &own),
+    ];
+    let mut text = text;
+    for (old, new) in fixed.into_iter().chain(changes.iter().map(|(old, new)| (old.as_str(), new.as_str()))) {
+        if !text.contains(old) {
+            bail!("the configuration has no `{old}`");
+        }
+        text = text.replace(old, new);
+    }
+    Ok(text)
+}
+
+/// The same with the folders of a pod below `folder`.
+fn moved(text: &str, folder: &Path) -> String {
+    let folder = folder.display();
+    text.replace("/etc/portcullis/envoy", &format!("{folder}/envoy"))
+        .replace("/run/secrets/portcullis/tls", &format!("{folder}/tls"))
+        .replace("/run/portcullis", &format!("{folder}/run"))
+}
+
+/// A mounted Secret with the certificate of a part.
+fn secret(folder: &Path, ca: &TestCa, name: &str) -> Result<Mount> {
+    let (certificate, key) = ca.part(name)?;
+    Mount::new(folder, &[("tls.crt", &certificate), ("tls.key", &key), ("ca.crt", ca.pem())])
+}
+
+fn scanner(folder: &Path, ca: &TestCa, name: &str) -> Result<(Ipv4Addr, Pod)> {
+    let ip = free_address(9001)?;
+    let secret = secret(&folder.join(format!("scanner-{ip}")), ca, name)?;
+    let (listen, metrics) = (format!("{ip}:9001"), format!("{ip}:9090"));
+    let mut command = Command::new(binary()?);
+    command.args(["scanner", "--listen", &listen, "--metrics-listen", &metrics, "--allow-private", "127.0.0.0/8", "--tls-dir"]);
+    command.arg(secret.folder());
+    Ok((ip, Pod::start(&mut command)?))
+}
+
+/// A loopback address on which nobody listens at this port. The address is the pod's own: there are sixteen million of them.
+fn free_address(port: u16) -> Result<Ipv4Addr> {
+    for _ in 0..100 {
+        let [a, b, c] = rand::random::<[u8; 3]>();
+        let ip = Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254));
+        if std::net::TcpListener::bind((ip, port)).is_ok() {
+            return Ok(ip);
+        }
+    }
+    bail!("no loopback address is free at port {port}")
+}
