@@ -107,6 +107,9 @@ class Bridge(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Page)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        """On a busy machine Prometheus does not wait for a page, or Envoy does not answer: the next scrape has it."""
+
 
 class Page(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
