@@ -11,6 +11,8 @@ pub const SPECIAL_RANGES: &[(&str, &str)] = &[
     ("100.64.0.0/10", "shared address space"),
     ("127.0.0.0/8", "loopback"),
     ("169.254.0.0/16", "link-local, metadata services"),
+    // Public by the registries, and answered inside Azure only: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+    ("168.63.129.16/32", "services of the Azure host"),
     ("172.16.0.0/12", "private use"),
     ("192.0.0.0/24", "IETF protocol assignments"),
     ("192.0.2.0/24", "documentation"),

@@ -56,11 +56,11 @@ impl Host {
         }
     }
 
-    /// Whether the name is private by nature: `localhost`, `.local` (RFC 6762), `.internal`, metadata services, a single label.
+    /// Whether the name is private by nature: `localhost`, `.local` (RFC 6762), `.internal`, metadata services, Services of a cluster (`.svc`), a single label.
     pub(crate) fn is_private_name(&self) -> bool {
         let Host::Name(name) = self else { return false };
         !name.contains('.')
-            || ["localhost", "local", "internal", "home.arpa", "intranet", "lan"]
+            || ["localhost", "local", "internal", "home.arpa", "intranet", "lan", "svc"]
                 .iter()
                 .any(|zone| name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.')))
     }

@@ -93,6 +93,7 @@ async fn watch(args: &ProbeArgs, settings: &Settings, every: Duration) -> Result
     let _guard = telemetry::init("portcullis-probe", None)?;
     let shutdown = telemetry::signal().context("cannot listen to signals")?;
     let registry = prometheus::Registry::new();
+    telemetry::build_info(&registry)?;
     let metrics = Metrics::new(&registry)?;
     let readiness = Readiness::default();
     if let Some(at) = args.metrics_listen {

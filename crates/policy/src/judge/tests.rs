@@ -102,9 +102,18 @@ fn the_head_alone_refuses_what_no_content_can_excuse() {
     let admit_to = |authority: &str| admit(&policy, &subject(authority, true)).reason;
     assert_eq!(admit_to("example.com"), Reason::Clean);
     assert_eq!(admit_to("1.1.1.1"), Reason::IpLiteral);
-    for private in
-        ["127.0.0.1", "2130706433", "[::1]", "[fd00:ec2::254]", "169.254.169.254", "localhost", "metadata.google.internal", "printer"]
-    {
+    for private in [
+        "127.0.0.1",
+        "2130706433",
+        "[::1]",
+        "[fd00:ec2::254]",
+        "169.254.169.254",
+        "localhost",
+        "metadata.google.internal",
+        "printer",
+        "kubernetes.default.svc",
+        "168.63.129.16",
+    ] {
         assert_eq!(admit_to(private), Reason::PrivateAddress, "{private}");
     }
     assert_eq!(admit_to("example.com:22"), Reason::PortNotAllowed);
