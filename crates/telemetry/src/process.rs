@@ -21,7 +21,7 @@ pub(crate) struct Process {
     files: IntGauge,
     most_files: IntGauge,
     started: Gauge,
-    cpus: IntGauge,
+    cpus: Gauge,
     memory: IntGauge,
 }
 
@@ -35,7 +35,7 @@ impl Process {
             files: IntGauge::new("process_open_fds", "File descriptors in use.")?,
             most_files: IntGauge::new("process_max_fds", "File descriptors that may be in use.")?,
             started,
-            cpus: IntGauge::new("portcullis_process_cpus", "CPUs that the process may use: the quota of its container, or the machine's.")?,
+            cpus: Gauge::new("portcullis_process_cpus", "CPUs that the process may use: the quota of its container, or the machine's.")?,
             memory: IntGauge::new(
                 "portcullis_process_memory_limit_bytes",
                 "Memory that the process may use: the limit of its container, or the machine's.",
@@ -56,14 +56,17 @@ impl Process {
             self.cpu.collect()
         });
         let files = fs::read_dir("/proc/self/fd").ok().and_then(|all| i64::try_from(all.count()).ok());
-        let cpus = std::thread::available_parallelism().ok().and_then(|n| i64::try_from(n.get()).ok());
+        let cpus = cpus().map(|n| {
+            self.cpus.set(n);
+            self.cpus.collect()
+        });
         vec![
             cpu,
             gauge(&self.resident, kilobytes(&status, "VmRSS:")),
             gauge(&self.files, files),
             gauge(&self.most_files, most_files(&limits)),
             Some(self.started.collect()),
-            gauge(&self.cpus, cpus),
+            cpus,
             gauge(&self.memory, memory_limit()),
         ]
     }
@@ -71,8 +74,9 @@ impl Process {
 
 impl Collector for Process {
     fn desc(&self) -> Vec<&Desc> {
-        let gauges = [&self.resident, &self.files, &self.most_files, &self.cpus, &self.memory];
-        self.cpu.desc().into_iter().chain(self.started.desc()).chain(gauges.into_iter().flat_map(Collector::desc)).collect()
+        let gauges = [&self.resident, &self.files, &self.most_files, &self.memory];
+        let floats = self.started.desc().into_iter().chain(self.cpus.desc());
+        self.cpu.desc().into_iter().chain(floats).chain(gauges.into_iter().flat_map(Collector::desc)).collect()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -99,6 +103,21 @@ fn most_files(limits: &str) -> Option<i64> {
     limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace().next()?.parse().ok()
 }
 
+/// The quota of the container's cgroup, which need not be whole, or the machine's.
+fn cpus() -> Option<f64> {
+    let container = fs::read_to_string("/sys/fs/cgroup/cpu.max").ok();
+    #[expect(clippy::cast_precision_loss, reason = "nobody has that many")]
+    let machine = || std::thread::available_parallelism().ok().map(|n| n.get() as f64);
+    container.as_deref().and_then(quota).or_else(machine)
+}
+
+/// `150000 100000`: so many microseconds of so many; `max 100000` is no quota.
+fn quota(cpu_max: &str) -> Option<f64> {
+    let (quota, period) = cpu_max.trim().split_once(' ')?;
+    let (quota, period): (f64, f64) = (quota.parse().ok()?, period.parse().ok()?);
+    (period > 0.0).then_some(quota / period)
+}
+
 /// The limit of the container's cgroup (version 2, seen as the root from within), or what the machine has.
 fn memory_limit() -> Option<i64> {
     let machine = || kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemTotal:");
@@ -121,6 +140,8 @@ mod tests {
     fn units_are_bytes_and_what_is_unlimited_is_left_out() {
         assert_eq!(kilobytes("VmSize:\t 9 kB\nVmRSS:\t   12 kB\n", "VmRSS:"), Some(12 << 10));
         assert_eq!(kilobytes("VmRSS: 12\n", "VmRSS:"), None);
+        assert_eq!(quota("150000 100000\n"), Some(1.5));
+        assert_eq!(quota("max 100000\n"), None);
         assert_eq!(
             most_files("Limit  Soft  Hard\nMax open files            1024                 4096                 files\n"),
             Some(1024)
@@ -142,6 +163,6 @@ mod tests {
         }
         assert!(0 < process.resident.get() && process.resident.get() < process.memory.get());
         assert!(0 < process.files.get() && process.files.get() <= process.most_files.get());
-        assert!(process.cpus.get() >= 1);
+        assert!(process.cpus.get() > 0.0);
     }
 }

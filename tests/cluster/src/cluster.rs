@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use portcullis_e2e::{Connection, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
@@ -60,7 +60,7 @@ impl Cluster {
                 for_dns.trouble("cluster DNS", &error);
             }
         }));
-        let api = system::pod(&shared, "kube-system", "kube-apiserver", ("component", "kube-apiserver"))?;
+        let api = system::pod(&shared, "default", "kube-apiserver", ("component", "kube-apiserver"))?;
         let (identity, ca) = api::identity()?;
         let for_api = Arc::clone(&shared);
         shared.update(|state| state.api_ca = ca);
@@ -189,6 +189,12 @@ impl Cluster {
         found.map(|(id, _)| id.clone()).collect()
     }
 
+    /// All pods.
+    #[must_use]
+    pub fn all_pods(&self) -> Vec<PodName> {
+        self.shared.state().pods.keys().cloned().collect()
+    }
+
     /// Waits until something is so of a pod, and gives it.
     ///
     /// # Errors
@@ -287,17 +293,14 @@ impl Cluster {
     pub async fn ask(&self, pod: &PodName, port: u16, path: &str) -> Result<(u16, String)> {
         let address = SocketAddr::from((self.pod(pod)?.address.context("a pod without address")?, port));
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-        let asking = async move || -> Result<String> {
-            let mut stream = TcpStream::connect(address).await?;
-            stream.write_all(request.as_bytes()).await?;
-            let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await?;
-            Ok(String::from_utf8_lossy(&answer).into_owned())
+        let asking = async move || -> Result<Response> {
+            let mut connection = Connection::over(TcpStream::connect(address).await?);
+            connection.send(request.as_bytes()).await?;
+            connection.response("GET").await
         };
         let answer = self.monitoring.run(async move || tokio::time::timeout(PATIENCE, asking()).await).await??;
         let answer = answer.with_context(|| format!("{} at {address}{path}", pod.1))?;
-        let status = answer.get(9..12).and_then(|code| code.parse().ok()).context("no HTTP answer")?;
-        Ok((status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()))
+        Ok((answer.status, answer.text()))
     }
 
     /// The sum of a pod's metrics of this name whose labels contain this text.

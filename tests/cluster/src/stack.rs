@@ -1,11 +1,14 @@
 //! The gateway in a cluster: an overlay of `deploy/`, rendered and running, and an agent's sandbox in it.
 
 use std::fs;
+use std::io::Write;
 use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::PATIENCE;
 use crate::cluster::{Cluster, PodName};
 use crate::objects::{self, Object};
 use crate::sandbox::Sandbox;
@@ -20,6 +23,9 @@ pub const GATEWAY_STATS: (u16, &str) = (9901, "/stats/prometheus");
 pub const METRICS: (u16, &str) = (9090, "/metrics");
 /// The Deployments of the gateway's parts.
 const DEPLOYMENTS: [&str; 3] = ["portcullis-certificates", "portcullis-scanner", "portcullis-gateway"];
+
+/// How often something without a bell of its own is looked at.
+const TICK: Duration = Duration::from_millis(50);
 
 /// An overlay of one's own, as a person writes it: the world's CA is trusted instead of the web's.
 const OVERLAY: &str = r##"apiVersion: kustomize.config.k8s.io/v1beta1
@@ -59,6 +65,12 @@ const TRUST: &str = "\n          validation_context: {trusted_ca: {filename: /et
 pub fn root() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
     tests.ancestors().nth(2).unwrap_or(tests).to_owned()
+}
+
+/// Writes a figure among the test's output: `--success-output final` of nextest shows it.
+pub fn figure(text: &str) {
+    // A test that nobody listens to goes on.
+    drop(writeln!(std::io::stdout().lock(), "figure: {text}"));
 }
 
 /// Renders an overlay of `deploy/overlays`, changed as a person's own overlay changes it. Two values are ours, so that tests end: pods
@@ -136,7 +148,35 @@ impl Stack {
             cluster.rolled_out(SYSTEM, deployment).await?;
         }
         let sandbox = cluster.sandbox("agent").await?;
-        Ok(Self { cluster, sandbox })
+        let stack = Self { cluster, sandbox };
+        stack.every_gateway_knows_every_scanner().await?;
+        Ok(stack)
+    }
+
+    /// Waits until every gateway knows every scanner: a gateway that came up before them asks for their addresses again every second.
+    ///
+    /// # Errors
+    /// One does not come to know them.
+    pub async fn every_gateway_knows_every_scanner(&self) -> Result<()> {
+        let begun = Instant::now();
+        for gateway in self.pods("gateway") {
+            loop {
+                let scanners = f64::from(u32::try_from(self.pods("scanner").len())?);
+                let label = "envoy_cluster_name=\"scanner\"";
+                let known = self.cluster.metric(&gateway, GATEWAY_STATS, "envoy_cluster_membership_healthy", label).await?;
+                // Who is gone is known to be gone at the same moment.
+                let all = self.cluster.metric(&gateway, GATEWAY_STATS, "envoy_cluster_membership_total", label).await?;
+                #[expect(clippy::float_cmp, reason = "they are counts")]
+                if known == scanners && all == scanners {
+                    break;
+                }
+                if begun.elapsed() > PATIENCE {
+                    bail!("{} knows {known} healthy of {all} scanners, not {scanners}\n{}", gateway.1, self.cluster.report());
+                }
+                tokio::time::sleep(TICK).await;
+            }
+        }
+        Ok(())
     }
 
     /// The pods of a part: `gateway`, `scanner`, `certificates`.

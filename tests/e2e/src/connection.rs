@@ -57,6 +57,12 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// A connection over any stream.
+    #[must_use]
+    pub fn over(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Self {
+        Self::new(stream)
+    }
+
     pub(crate) fn new(stream: impl Stream + 'static) -> Self {
         let stream: Box<dyn Stream> = Box::new(stream);
         let (reader, writer) = tokio::io::split(stream);

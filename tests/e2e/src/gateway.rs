@@ -289,13 +289,19 @@ fn collect(stream: impl Read + Send + 'static, output: Arc<Mutex<String>>, lines
     });
 }
 
-/// The binary beside the test: `target/<profile>/portcullis` for a test in `target/<profile>/deps`.
+/// The folder of the build that this program is of: `target/<profile>`. Tests lie in its `deps`.
+pub(crate) fn build() -> Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let folder = program.parent().context("the test has no folder")?;
+    Ok(if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder }.to_owned())
+}
+
+/// The binary beside the test.
 ///
 /// # Errors
 /// It is not built.
 pub fn binary() -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let path = test.ancestors().nth(2).context("the test has no folder")?.join("portcullis");
+    let path = build()?.join("portcullis");
     if !path.is_file() {
         bail!("{} is not built; run: cargo build -p portcullis", path.display());
     }

@@ -1,6 +1,6 @@
 //! The usual set of a test: origin, DNS, gateway, client. Its methods panic with what went wrong, as assertions do.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
@@ -335,9 +335,8 @@ fn no_line_holds(logs: &str, secret: &str) -> Result<()> {
 /// The test does not know where it is itself.
 #[must_use]
 pub fn client_tool_path(path: &str) -> PathBuf {
-    let test = checked(std::env::current_exe().context("the test's own file"));
-    // `target/<profile>/deps/<test>`.
-    test.ancestors().nth(3).unwrap_or(Path::new("target")).join("clients").join(path)
+    let build = checked(crate::gateway::build());
+    build.parent().unwrap_or(&build).join("clients").join(path)
 }
 
 /// The path of a tool that `tests/setup` installed beside the build.

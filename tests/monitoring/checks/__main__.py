@@ -1,5 +1,6 @@
 """Runs every check and says what is wrong: `checks BINARY [--static | --pictures]`."""
 
+import signal
 import sys
 import time
 
@@ -22,6 +23,8 @@ def main(binary, option):
 
 
 if __name__ == "__main__":
+    # So that what was started is ended, and the network namespace taken away.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     begun = time.monotonic()
     code = main(*sys.argv[1:3])
     print(f"{time.monotonic() - begun:.0f} s")

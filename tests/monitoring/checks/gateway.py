@@ -14,7 +14,7 @@ import subprocess
 import threading
 
 from outside import authority, issue
-from processes import end, free_port
+from processes import end, free_port, start
 
 POLICY = """
 version: 1
@@ -43,7 +43,7 @@ class Gateway:
             binary, "up", "--fail-open", "--listen", f"{ip}:0", "--state-dir", self.state, "--policy", self.policy, "--known", self.known,
             "--dns", dns, "--upstream-ca", outside.ca, "--allow-upstream", self.allowed,
         ]
-        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.process = start(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         printed = ""
         for line in self.process.stdout:
             printed += line
@@ -85,7 +85,7 @@ class Replica:
             "--policy", gateway.policy, "--known", gateway.known, "--fingerprint-key", gateway.state / "fingerprint.key",
             "--allow-private", gateway.allowed,
         ]
-        self.process = subprocess.Popen([str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = start(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def knock(self):
         """A handshake without a certificate, which is refused."""
@@ -106,6 +106,9 @@ class Bridge(http.server.ThreadingHTTPServer):
         self.path = path
         super().__init__(("127.0.0.1", 0), Page)
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def handle_error(self, request, client_address):
+        """On a busy machine Prometheus does not wait for a page, or Envoy does not answer: the next scrape has it."""
 
 
 class Page(http.server.BaseHTTPRequestHandler):

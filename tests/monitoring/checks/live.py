@@ -92,13 +92,16 @@ def walk(report, prometheus, begin, end):
     for rule in rules():
         if "record" in rule:
             report.hold(f"{rule['record']} has data", no_data(prometheus, rule["record"], begin, end))
+    there = set()
     for name in boards.NAMES:
         for panel, target in boards.queries(boards.load(name)):
             query = boards.substituted(target["expr"], "10s", f"{round(end - begin)}s")
             legend = target.get("legendFormat", "")
+            there.add((panel["title"], legend))
             calm = (panel["title"], legend) in CALM
             what = f"{name}: {panel['title']}: {legend or target['refId']}"
             report.hold(f"{what} has data", no_data(prometheus, query, begin, end, calm))
+    report.hold("what may be zero is there", *[f"no panel has {query}" for query in sorted(CALM - there)])
 
 
 def no_data(prometheus, query, begin, end, calm=True):

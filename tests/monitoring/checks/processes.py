@@ -1,8 +1,18 @@
 """Processes and ports of the test."""
 
+import ctypes
+import signal
 import socket
 import subprocess
 import time
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def start(command, **options):
+    """Starts a program that ends with this one, however that ends."""
+    return subprocess.Popen([str(part) for part in command], preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM), **options)
 
 
 def end(process):

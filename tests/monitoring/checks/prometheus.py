@@ -2,13 +2,12 @@
 
 import json
 import pathlib
-import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
 
 import yaml
-from processes import end, free_port, until
+from processes import end, free_port, start, until
 
 
 class Prometheus:
@@ -32,7 +31,7 @@ class Prometheus:
         file.write_text(yaml.safe_dump(config))
         self.at = "http://127.0.0.1:%d" % free_port()
         with open(self.folder / "log", "w") as log:
-            self.process = subprocess.Popen(
+            self.process = start(
                 ["prometheus", f"--config.file={file}", f"--storage.tsdb.path={self.folder / 'data'}", "--log.level=warn",
                  f"--web.listen-address={self.at.removeprefix('http://')}"],
                 stdout=log, stderr=log)

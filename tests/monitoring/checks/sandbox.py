@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from processes import end, free_port
+from processes import end, free_port, start
 
 
 class Cage:
@@ -34,7 +34,7 @@ class Probe:
         self.address = (cage.there, free_port())
         environment = {"PATH": os.environ["PATH"], "HTTPS_PROXY": "http://%s:%d" % gateway.proxy, "SSL_CERT_FILE": str(gateway.bundle)}
         command = ["ip", "netns", "exec", cage.name, binary, "probe", "--every", "5s", "--metrics-listen", "%s:%d" % self.address]
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = start(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def stop(self):
         end(self.process)
