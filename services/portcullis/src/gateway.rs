@@ -14,6 +14,9 @@ use clap::Args;
 use crate::envoy::{self, admin::Admin};
 use crate::signals::Pending;
 
+/// Envoy's own drain time, in seconds, at most: in the last third of it idle tunnels end, one after the other. Busy ones have all of ours.
+const IDLE: u64 = 30;
+
 /// What `gateway` can be told.
 #[derive(Debug, Args)]
 pub(crate) struct GatewayArgs {
@@ -52,8 +55,7 @@ pub(crate) fn run(args: &GatewayArgs) -> Result<u8> {
     let signals = Pending::catch()?;
     let mut command = Command::new(&binary);
     command.arg("-c").arg(&args.config).args(envoy::ARGS);
-    // Idle tunnels end in the last third of Envoy's drain time: well before ours is over.
-    command.args(["--drain-strategy", "immediate", "--drain-time-s", &(args.drain / 2).max(1).to_string()]);
+    command.args(["--drain-strategy", "immediate", "--drain-time-s", &(args.drain / 2).clamp(1, IDLE).to_string()]);
     if let Some(workers) = args.concurrency {
         command.args(["--concurrency", &workers.to_string()]);
     }
