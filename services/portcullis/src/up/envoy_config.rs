@@ -128,12 +128,13 @@ fn walk(value: &mut Value, visit: &mut dyn FnMut(&mut serde_json::Map<String, Va
     }
 }
 
-/// A cluster with one Unix socket as its endpoint. The folder of the sockets is for the owner alone: no TLS, no names.
+/// A cluster with one Unix socket as its endpoint. The folder of the sockets is for the owner alone: no TLS, no names, no TCP.
 fn point_at(cluster: &mut serde_json::Map<String, Value>, socket: &Path) {
     if cluster.contains_key("load_assignment") {
         let name = cluster.get("name").cloned().unwrap_or_default();
         cluster.remove("cluster_type");
         cluster.remove("transport_socket");
+        cluster.remove("upstream_bind_config");
         cluster.insert("type".into(), json!("STATIC"));
         cluster.insert(
             "load_assignment".into(),

@@ -68,6 +68,7 @@ fn only_the_documented_values_change() {
         "/type",
         "/cluster_type",
         "/transport_socket",
+        "/upstream_bind_config",
     ];
     let changes = changed(&all);
     for change in &changes {
