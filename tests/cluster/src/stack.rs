@@ -74,7 +74,7 @@ pub fn figure(text: &str) {
 }
 
 /// Renders an overlay of `deploy/overlays`, changed as a person's own overlay changes it. Two values are ours, so that tests end: pods
-/// wait two seconds rather than fifteen for others to forget them, and ten rather than 660 for what is open; and an autoscaler's least is
+/// wait three seconds rather than fifteen for others to forget them, and ten rather than 660 for what is open; and an autoscaler's least is
 /// `replicas`.
 ///
 /// # Errors
@@ -99,7 +99,7 @@ pub fn render(overlay: &str, ca_pem: &str, replicas: usize) -> Result<Vec<Object
 /// Puts shorter times in the place of `--lame-duck` and `--drain`, wherever they stand.
 fn shorten(value: &mut Value) {
     match value {
-        Value::String(text) if text.starts_with("--lame-duck=") => "--lame-duck=2".clone_into(text),
+        Value::String(text) if text.starts_with("--lame-duck=") => "--lame-duck=3".clone_into(text),
         Value::String(text) if text.starts_with("--drain=") => "--drain=10".clone_into(text),
         Value::Array(values) => values.iter_mut().for_each(shorten),
         Value::Object(values) => values.values_mut().for_each(shorten),
