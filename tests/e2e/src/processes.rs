@@ -1,6 +1,8 @@
 //! Processes by their pid: signals, memory, whether they are gone. Only processes this harness started are ever named.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +23,13 @@ pub(crate) fn signal_group(leader: u32, signal: Signal) -> Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("signal to process group {leader}")),
     }
+}
+
+/// The command line of a process.
+pub(crate) fn command(process: u32) -> Result<Vec<OsString>> {
+    let bytes = fs::read(format!("/proc/{process}/cmdline")).with_context(|| format!("process {process}"))?;
+    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    Ok(words.map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
 /// Whether a process has ended; a zombie has.

@@ -1,0 +1,186 @@
+//! What each fault answers, in both modes: the table.
+
+use crate::bodies::Body;
+
+/// What happens to traffic while the scanner does not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Closed,
+    Open,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Mode; 2] = [Mode::Closed, Mode::Open];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Mode::Closed => "fail-closed",
+            Mode::Open => "fail-open",
+        }
+    }
+
+    /// The arguments of `portcullis up`.
+    pub(crate) fn args(self) -> &'static [&'static str] {
+        match self {
+            Mode::Closed => &[],
+            Mode::Open => &["--fail-open"],
+        }
+    }
+}
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    ScannerDown,
+    ScannerKilled,
+    ScannerFrozenAtHead,
+    ScannerFrozenInBody,
+    ScannerSlow,
+    ScannerOutOfMemory,
+    StuckAtHead,
+    StuckInBody,
+    StuckAfterRelease,
+    ErrorAtHead,
+    ErrorInBody,
+    ErrorAfterRelease,
+    CloseAtHead,
+    CloseInBody,
+    CloseAfterRelease,
+    CertificatesDownKnownName,
+    CertificatesDownNewName,
+    CertificatesSlow,
+    CertificatesRestarted,
+    AuthorityChanged,
+    PolicyBroken,
+    TracesRefused,
+    TracesHang,
+    ClockAhead,
+    ClockBack,
+    AuditDiskFull,
+    EnvoyReloaded,
+    EnvoyDrained,
+    EnvoyKilled,
+    CountsLostAllow,
+    CountsLostDeny,
+}
+
+/// Who can have let pass what arrived, so that all else at the origin is unscanned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Witness {
+    /// Nobody: no scanner saw anything of the request.
+    Nobody,
+    /// A scanner that saw no more than what was sent before the fault came.
+    BeforeTheGate,
+    /// A scanner that may have seen more or less of it: the body ends with a secret, which it would not let pass.
+    Secret,
+    /// The fake scanner, which counts what it lets pass.
+    Fake,
+    /// The scanner, which lives and counts what it judges.
+    Scanner,
+}
+
+/// What the client sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// This fault and this body do not come together.
+    NotTried,
+    /// The origin's answer to a request that was scanned.
+    Scanned,
+    /// The origin's answer to a request that was not, marked.
+    Marked,
+    /// An answer of the gateway's own with this status.
+    Refused(u16),
+    /// The connection ends without an answer, or in the middle of one.
+    Cut,
+    /// One of these: it depends on which of two things comes first.
+    OneOf(&'static [Expected]),
+}
+
+impl Expected {
+    pub(crate) fn holds(self, seen: Expected) -> bool {
+        match self {
+            Expected::OneOf(several) => several.contains(&seen),
+            one => one == seen,
+        }
+    }
+}
+
+use Expected::{Cut, Marked, NotTried, OneOf, Refused, Scanned};
+
+/// A row: fault; its name; what may have been scanned; bodies of the short form; fail-closed; fail-open (without body, small, large, streaming).
+struct Row(Fault, &'static str, Witness, &'static [Body], [Expected; 4], [Expected; 4]);
+
+const ALL_SCANNED: [Expected; 4] = [Scanned; 4];
+const ALL_MARKED: [Expected; 4] = [Marked; 4];
+
+/// By body: none, small, large, streaming.
+#[rustfmt::skip]
+const TABLE: &[Row] = &[
+    Row(Fault::ScannerDown, "scanner down", Witness::Nobody, &Body::ALL, [Refused(503); 4], ALL_MARKED),
+    Row(Fault::ScannerKilled, "scanner killed within the request", Witness::BeforeTheGate, &[Body::None, Body::Large], [Refused(503); 4], [Marked, Refused(503), Refused(503), Refused(503)]),
+    Row(Fault::ScannerFrozenAtHead, "scanner frozen before the head", Witness::Nobody, &[Body::Small], [Refused(503); 4], ALL_MARKED),
+    Row(Fault::ScannerFrozenInBody, "scanner frozen in the body", Witness::BeforeTheGate, &[Body::Large], [NotTried, Refused(503), Refused(503), Refused(503)], [NotTried, Refused(503), Refused(503), Refused(503)]),
+    Row(Fault::ScannerSlow, "scanner slow (1.5 s)", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::ScannerOutOfMemory, "scanner out of memory", Witness::Secret, &[Body::Large], [OneOf(&[Refused(503), Refused(403)]); 4], [OneOf(&[Marked, Refused(403)]), OneOf(&[Refused(503), Refused(403)]), OneOf(&[Refused(503), Refused(403)]), OneOf(&[Refused(503), Refused(403)])]),
+
+    Row(Fault::StuckAtHead, "scanner lives, stuck at the head", Witness::Fake, &[Body::None], [Refused(504); 4], ALL_MARKED),
+    Row(Fault::ErrorAtHead, "scanner answers the head with an error", Witness::Fake, &Body::ALL, [Refused(503); 4], ALL_MARKED),
+    Row(Fault::CloseAtHead, "scanner ends the stream cleanly at the head", Witness::Fake, &Body::ALL, [Refused(403); 4], ALL_MARKED),
+    Row(Fault::StuckInBody, "scanner lives, stuck in the body", Witness::Fake, &[Body::Small], [NotTried, Refused(504), Refused(504), Refused(504)], [NotTried, Refused(504), Refused(504), Refused(504)]),
+    Row(Fault::ErrorInBody, "scanner answers the body with an error", Witness::Fake, &[Body::Small, Body::Streaming], [NotTried, Refused(503), Refused(503), Refused(503)], [NotTried, Refused(503), Refused(503), Refused(503)]),
+    Row(Fault::CloseInBody, "scanner ends the stream cleanly in the body", Witness::Fake, &[Body::Small], [NotTried, Refused(504), Refused(504), Refused(504)], [NotTried, Refused(504), Refused(504), Refused(504)]),
+    Row(Fault::StuckAfterRelease, "scanner lives, stuck after a release", Witness::Fake, &[Body::Streaming], [NotTried, Refused(504), Refused(504), Refused(504)], [NotTried, Refused(504), Refused(504), Refused(504)]),
+    Row(Fault::ErrorAfterRelease, "scanner fails after a release", Witness::Fake, &[Body::Large], [NotTried, Refused(503), Refused(503), Refused(503)], [NotTried, Refused(503), Refused(503), Refused(503)]),
+    Row(Fault::CloseAfterRelease, "scanner ends the stream cleanly after a release", Witness::Fake, &[Body::Streaming], [NotTried, Refused(504), Refused(504), Refused(504)], [NotTried, Refused(504), Refused(504), Refused(504)]),
+
+    Row(Fault::CertificatesDownKnownName, "certificates down, known name", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::CertificatesDownNewName, "certificates down, new name", Witness::Nobody, &[Body::None], [Cut; 4], [Cut; 4]),
+    Row(Fault::CertificatesSlow, "certificates slow (1.5 s), new name", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::CertificatesRestarted, "certificates restarted, new name", Witness::Scanner, &[Body::Streaming], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::AuthorityChanged, "CA of the leaves changed, new name", Witness::Scanner, &[Body::Large], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::PolicyBroken, "policy file broken", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::TracesRefused, "OTLP collector refuses", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::TracesHang, "OTLP collector hangs", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+
+    Row(Fault::ClockAhead, "clock jumps a day ahead", Witness::Scanner, &[Body::None, Body::Streaming], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::ClockBack, "clock jumps a day back", Witness::Scanner, &[Body::None, Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::AuditDiskFull, "disk full for audit and logs", Witness::Scanner, &Body::ALL, ALL_SCANNED, ALL_SCANNED),
+
+    Row(Fault::EnvoyReloaded, "Envoy's certificates exchanged", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::CountsLostAllow, "Redis down, on_loss: allow", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::CountsLostDeny, "Redis down, on_loss: deny", Witness::Nobody, &[Body::Small], [Refused(503); 4], [Refused(503); 4]),
+    Row(Fault::EnvoyDrained, "Envoy drained within the request", Witness::Scanner, &[Body::Streaming], ALL_SCANNED, ALL_SCANNED),
+    Row(Fault::EnvoyKilled, "Envoy killed within the request", Witness::BeforeTheGate, &[Body::Large], [Cut; 4], [Cut; 4]),
+];
+
+impl Fault {
+    fn row(self) -> &'static Row {
+        TABLE.iter().find(|row| row.0 == self).unwrap_or_else(|| panic!("{self:?} is not in the table"))
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        self.row().1
+    }
+
+    pub(crate) fn witness(self) -> Witness {
+        self.row().2
+    }
+
+    pub(crate) fn expected(self, mode: Mode, body: Body) -> Expected {
+        let Row(_, _, _, _, closed, open) = self.row();
+        let at = Body::ALL.iter().position(|one| *one == body).unwrap_or_default();
+        if mode == Mode::Closed { closed[at] } else { open[at] }
+    }
+
+    /// The bodies to try it with: all that come together with it, or those of the short form.
+    pub(crate) fn bodies(self, mode: Mode) -> Vec<Body> {
+        let full = std::env::var("PORTCULLIS_MATRIX").is_ok_and(|form| form == "full");
+        let wanted = |body: &Body| full || self.row().3.contains(body);
+        Body::ALL.into_iter().filter(|body| self.expected(mode, *body) != NotTried).filter(wanted).collect()
+    }
+
+    /// Whether the request holds a secret: where no scanner lives that would refuse it.
+    pub(crate) fn is_tried_with_a_secret(self) -> bool {
+        matches!(self.witness(), Witness::Nobody | Witness::BeforeTheGate | Witness::Secret) && self != Fault::CountsLostDeny
+    }
+}
