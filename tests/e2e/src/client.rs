@@ -220,7 +220,7 @@ impl Client {
             last.extend_from_slice(&end);
         }
         let pieces: Vec<&[u8]> = wire.iter().map(Vec::as_slice).collect();
-        let pause = async |_| {
+        let pause = |_| async {
             if !request.pause.is_zero() {
                 tokio::time::sleep(request.pause).await;
             }

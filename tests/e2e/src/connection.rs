@@ -107,7 +107,7 @@ impl Connection {
     /// # Errors
     /// As [`Connection::send`].
     pub async fn send_pieces(&mut self, pieces: &[&[u8]], pause: Duration) -> Result<()> {
-        write_pieces(&mut self.writer, pieces, async |_| tokio::time::sleep(pause).await).await
+        write_pieces(&mut self.writer, pieces, |_| tokio::time::sleep(pause)).await
     }
 
     /// Says that nothing more will be written.
@@ -140,7 +140,12 @@ impl Connection {
     ///
     /// # Errors
     /// No response came: the connection ended before a whole head, or nothing moved for [`crate::PATIENCE`].
-    pub async fn exchange(&mut self, method: &str, pieces: &[&[u8]], before: impl AsyncFn(usize)) -> Result<Response> {
+    pub async fn exchange<F: Future<Output = ()>>(
+        &mut self,
+        method: &str,
+        pieces: &[&[u8]],
+        before: impl Fn(usize) -> F,
+    ) -> Result<Response> {
         let Self { reader, writer } = self;
         let sending = write_pieces(writer, pieces, before);
         tokio::pin!(sending);
@@ -177,7 +182,11 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Resu
     patiently("the peer to take bytes", writer.flush()).await?.context("flush")
 }
 
-async fn write_pieces(writer: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]], before: impl AsyncFn(usize)) -> Result<()> {
+async fn write_pieces<F: Future<Output = ()>>(
+    writer: &mut (impl AsyncWrite + Unpin),
+    pieces: &[&[u8]],
+    before: impl Fn(usize) -> F,
+) -> Result<()> {
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {
             before(number).await;

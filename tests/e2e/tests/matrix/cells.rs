@@ -111,15 +111,18 @@ impl Cells {
             let target = if way.tunnel.is_none() { format!("http://{host}/cell") } else { "/cell".to_owned() };
             let (method, pieces) = body.request(&target, host, secret.as_deref());
             let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-            let gate = async |number: usize| {
-                tokio::time::sleep(body.pause()).await;
-                if number == body.gate()
-                    && let Some(strike) = &strike
-                {
-                    taken_up(world, body).await;
-                    at_the_gate.set(world.origin().requests().len() as u64);
-                    strike();
-                    since.set(Instant::now());
+            let gate = |number: usize| {
+                let (strike, at_the_gate, since) = (&strike, &at_the_gate, &since);
+                async move {
+                    tokio::time::sleep(body.pause()).await;
+                    if number == body.gate()
+                        && let Some(strike) = strike
+                    {
+                        taken_up(world, body).await;
+                        at_the_gate.set(world.origin().requests().len() as u64);
+                        strike();
+                        since.set(Instant::now());
+                    }
                 }
             };
             let answer = async { world.connect(way.tunnel).await?.exchange(method, &pieces, gate).await }.await;

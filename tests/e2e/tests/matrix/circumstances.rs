@@ -91,7 +91,7 @@ async fn disk_is_full(cells: &mut Cells, world: &World) {
         let (method, pieces) = Body::None.request(&format!("http://{HOST}/"), HOST, None);
         let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
         if let Ok(mut connection) = connection {
-            drop(connection.exchange(method, &pieces, async |_| ()).await);
+            drop(connection.exchange(method, &pieces, |_| async {}).await);
         }
         world.metric("portcullis_audit_dropped_total").await > 0
     };

@@ -78,13 +78,6 @@ struct Part {
 }
 
 impl Part {
-    fn pods(&self) -> &Pods {
-        match &self.world {
-            World::Pods(pods) => pods,
-            World::Up(_) => unreachable!("this part runs on pods"),
-        }
-    }
-
     async fn is_fine(&mut self, fault: Fault) {
         for tunnel in [None, Some(HOST)] {
             let fine = self.world.is_fine(tunnel).await;
@@ -139,13 +132,14 @@ impl Part {
     async fn drained(&mut self) {
         let fault = Fault::EnvoyDrained;
         for body in fault.bodies(self.cells.mode) {
+            let World::Pods(pods) = &self.world else { return };
+            let terminate = || pods.gateway.terminate().expect("it runs");
             if body == Body::None {
-                self.pods().gateway.terminate().expect("it runs");
-                let drains = async || status(self.pods()).await == 503;
-                self.world.wait_until("readiness fails", drains).await;
+                terminate();
+                self.world.wait_until("readiness fails", async || status(pods).await == 503).await;
                 self.cells.during(&self.world, fault, body, &Way::CLEAR).await;
             } else {
-                self.cells.within(&self.world, fault, body, &Way::CLEAR, || self.pods().gateway.terminate().expect("it runs")).await;
+                self.cells.within(&self.world, fault, body, &Way::CLEAR, terminate).await;
             }
             self.restart(fault).await;
         }
@@ -154,17 +148,18 @@ impl Part {
     async fn killed(&mut self) {
         let fault = Fault::EnvoyKilled;
         for body in fault.bodies(self.cells.mode) {
+            let (World::Pods(pods), world) = (&self.world, &self.world) else { return };
+            let kill = || pods.gateway.kill_child().expect("it runs");
             if body == Body::None {
-                self.world.origin().answer(|_| Answer::default().delay(LONG));
-                let kill = async {
-                    let waits = async || !self.world.origin().requests().is_empty();
-                    self.world.wait_until("the request is under way", waits).await;
-                    self.pods().gateway.kill_child().expect("it runs");
+                world.origin().answer(|_| Answer::default().delay(LONG));
+                let once_it_waits = async {
+                    world.wait_until("the request is under way", async || !world.origin().requests().is_empty()).await;
+                    kill();
                 };
-                self.cells.with(&self.world, fault, body, &Way::CLEAR, kill).await;
-                self.world.origin().answer(|_| Answer::default());
+                self.cells.with(world, fault, body, &Way::CLEAR, once_it_waits).await;
+                world.origin().answer(|_| Answer::default());
             } else {
-                self.cells.within(&self.world, fault, body, &Way::CLEAR, || self.pods().gateway.kill_child().expect("it runs")).await;
+                self.cells.within(world, fault, body, &Way::CLEAR, kill).await;
             }
             self.restart(fault).await;
         }

@@ -96,7 +96,7 @@ impl World {
             let target = if tunnel.is_none() { format!("http://{host}/after") } else { "/after".to_owned() };
             let (method, pieces) = crate::bodies::Body::Small.request(&target, host, secret.as_deref());
             let pieces: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
-            let sent = async { self.connect(tunnel).await?.exchange(method, &pieces, async |_| ()).await };
+            let sent = async { self.connect(tunnel).await?.exchange(method, &pieces, |_| async {}).await };
             let answer = sent.await.map_err(|error| format!("afterwards: {error:#}"))?;
             let mark = answer.header("x-portcullis-failed-open");
             if answer.status != expected || mark.as_deref() == Some("1") {
