@@ -51,11 +51,12 @@ impl World {
         values.filter_map(|(_, value)| value.parse::<f64>().ok()).map(|value| value as u64).sum()
     }
 
-    /// The lines of the audit log; 0 where there is none.
+    /// The whole lines of the audit log; 0 where there is none.
     pub(crate) fn audit_lines(&self) -> u64 {
         let World::Up(stack) = self else { return 0 };
         let text = std::fs::read_to_string(self.state("log/audit.jsonl").unwrap_or_else(|| stack.gateway.state_dir().into()));
-        text.unwrap_or_default().lines().count() as u64
+        let is_whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        text.unwrap_or_default().lines().filter(is_whole).count() as u64
     }
 
     /// A file of the state folder as `up` sees it, which may have mounted something there.
