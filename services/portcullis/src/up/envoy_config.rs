@@ -63,6 +63,9 @@ pub(crate) fn render(values: &Values) -> Result<String> {
         if map.get("@type").and_then(Value::as_str).is_some_and(|t| t.ends_with(".FileAccessLog")) {
             map.insert("path".into(), json!(values.access_log));
         }
+        if map.get("name").and_then(Value::as_str) == Some("portcullis.verdict_required") {
+            map.insert("disabled".into(), json!(values.fail_open));
+        }
         if let Some(mode) = map.get_mut("failure_mode_allow") {
             *mode = json!(values.fail_open);
         }

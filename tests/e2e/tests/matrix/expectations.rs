@@ -128,10 +128,10 @@ const TABLE: &[Row] = &[
 
     Row(Fault::StuckAtHead, "scanner lives, stuck at the head", Witness::Fake, &[Body::None], [Refused(504); 4], ALL_MARKED),
     Row(Fault::ErrorAtHead, "scanner answers the head with an error", Witness::Fake, &Body::ALL, [Refused(503); 4], ALL_MARKED),
-    Row(Fault::CloseAtHead, "scanner ends the stream cleanly at the head", Witness::Fake, &Body::ALL, [Refused(403); 4], [Refused(403); 4]),
+    Row(Fault::CloseAtHead, "scanner ends the stream cleanly at the head", Witness::Fake, &Body::ALL, [Refused(403); 4], ALL_MARKED),
     Row(Fault::StuckInBody, "scanner lives, stuck in the body", Witness::Fake, &[Body::Small], [NotTried, Refused(504), Refused(504), Refused(504)], [NotTried, Refused(504), Refused(504), Refused(504)]),
     Row(Fault::ErrorInBody, "scanner answers the body with an error", Witness::Fake, &[Body::Small, Body::Streaming], [NotTried, Refused(503), Refused(503), Refused(503)], [NotTried, Refused(503), Refused(503), Refused(503)]),
-    Row(Fault::CloseInBody, "scanner ends the stream cleanly in the body", Witness::Fake, &[Body::Small], [NotTried, Refused(403), Refused(403), Refused(403)], [NotTried, Refused(403), Refused(403), Refused(403)]),
+    Row(Fault::CloseInBody, "scanner ends the stream cleanly in the body", Witness::Fake, &[Body::Small], [NotTried, Refused(403), Refused(403), Refused(403)], [NotTried, Refused(504), Refused(504), Refused(504)]),
     Row(Fault::StuckAfterRelease, "scanner lives, stuck after a release", Witness::Fake, &[Body::Streaming], [NotTried, Refused(504), Refused(504), Refused(504)], [NotTried, Refused(504), Refused(504), Refused(504)]),
     Row(Fault::ErrorAfterRelease, "scanner fails after a release", Witness::Fake, &[Body::Large], [NotTried, Refused(503), Refused(503), Refused(503)], [NotTried, Refused(503), Refused(503), Refused(503)]),
     Row(Fault::CloseAfterRelease, "scanner ends the stream cleanly after a release", Witness::Fake, &[Body::Streaming], [NotTried, Scanned, Scanned, Scanned], [NotTried, Scanned, Scanned, Scanned]),
@@ -186,6 +186,11 @@ impl Fault {
     /// head. The real scanner ends no stream so before the end of the request (`Guard` in services/scanner), and nothing in Envoy would hold it.
     pub(crate) fn is_the_scanners_word(self) -> bool {
         self == Fault::CloseAfterRelease
+    }
+
+    /// Whether the stream to the scanner ends with status OK and no verdict, which ext_proc does not count as a failure.
+    pub(crate) fn ends_without_a_failure(self) -> bool {
+        matches!(self, Fault::CloseAtHead | Fault::CloseInBody)
     }
 
     /// Whether the request holds a secret: where no scanner lives that would refuse it.

@@ -29,7 +29,7 @@ pub(crate) struct Observation {
     pub(crate) unscanned_bytes: u64,
     /// Envoy's `failure_mode_allowed`.
     pub(crate) failed_open: u64,
-    /// Envoy's count of requests that were refused for want of a verdict.
+    /// Envoy's count of requests that came beyond ext_proc without a verdict.
     pub(crate) without_verdict: u64,
     /// Envoy's `streams_failed` and `message_timeouts`.
     pub(crate) streams_failed: u64,

@@ -25,7 +25,7 @@ pub(crate) async fn cells(mode: Mode) -> Vec<String> {
         scanner: args(&["--policy", &policy.display().to_string(), "--shared-state", &counts.url().display().to_string()]),
         changes: match mode {
             Mode::Closed => Vec::new(),
-            Mode::Open => vec![("failure_mode_allow: false".to_owned(), "failure_mode_allow: true".to_owned())],
+            Mode::Open => vec![("&fail_open false".to_owned(), "&fail_open true".to_owned())],
         },
         ..PodsOptions::default()
     };

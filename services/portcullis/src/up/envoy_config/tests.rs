@@ -56,6 +56,7 @@ fn only_the_documented_values_change() {
         "/address/socket_address/port_value",
         "/typed_config/path",
         "/failure_mode_allow",
+        "/disabled",
         "/resolvers",
         "/resolved_address_filter/ranges",
         "/trusted_ca/filename",
@@ -151,10 +152,13 @@ fn a_dead_connection_is_known_while_a_request_still_waits() {
 #[test]
 fn the_fail_open_patch_sets_what_up_sets() {
     let mut before: Value = serde_saphyr::from_str(SOURCE).unwrap();
-    let by_patch = patched("#@fail-open", "              failure_mode_allow: true");
+    let by_patch = patched("#@fail-open", "              failure_mode_allow: &fail_open true");
     walk(&mut before, &mut |map| {
         if let Some(mode) = map.get_mut("failure_mode_allow") {
             *mode = json!(true);
+        }
+        if let Some(disabled) = map.get_mut("disabled").filter(|v| **v == json!(false)) {
+            *disabled = json!(true);
         }
     });
     assert_eq!(by_patch, before);
