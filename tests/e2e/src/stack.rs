@@ -256,6 +256,22 @@ impl Stack {
         checked(processes::wait_for_end(pid, PATIENCE));
     }
 
+    /// Asks a part to end.
+    ///
+    /// # Panics
+    /// The part is not running.
+    pub fn terminate(&self, role: &str) {
+        checked(processes::signal(self.pid(role), Signal::TERM));
+    }
+
+    /// Waits until a part has ended.
+    ///
+    /// # Panics
+    /// It does not within [`PATIENCE`].
+    pub fn wait_for_end(&self, role: &str) {
+        checked(processes::wait_for_end(self.pid(role), PATIENCE));
+    }
+
     /// The command line of a part, for [`Stack::start_again`].
     ///
     /// # Panics

@@ -33,6 +33,7 @@ impl Mode {
 pub(crate) enum Fault {
     ScannerDown,
     ScannerKilled,
+    ScannerTerminated,
     ScannerFrozenAtHead,
     ScannerFrozenInBody,
     ScannerSlow,
@@ -121,6 +122,7 @@ const FROZEN: [Expected; 4] = [OneOf(&[Refused(503), Refused(504)]); 4];
 const TABLE: &[Row] = &[
     Row(Fault::ScannerDown, "scanner down", Witness::Nobody, &Body::ALL, [Refused(503); 4], ALL_MARKED),
     Row(Fault::ScannerKilled, "scanner killed within the request", Witness::BeforeTheGate, &[Body::None, Body::Large], [Refused(503); 4], [Marked, Refused(503), Refused(503), Refused(503)]),
+    Row(Fault::ScannerTerminated, "scanner told to end within the request", Witness::Secret, &[Body::Streaming], [NotTried, Refused(403), Refused(403), Refused(403)], [NotTried, Refused(403), Refused(403), Refused(403)]),
     Row(Fault::ScannerFrozenAtHead, "scanner frozen before the head", Witness::Nobody, &[Body::Small], FROZEN, ALL_MARKED),
     Row(Fault::ScannerFrozenInBody, "scanner frozen in the body", Witness::BeforeTheGate, &[Body::Large], [NotTried, Refused(503), Refused(503), Refused(503)], [NotTried, Refused(503), Refused(503), Refused(503)]),
     Row(Fault::ScannerSlow, "scanner slow (1.5 s)", Witness::Scanner, &[Body::Small], ALL_SCANNED, ALL_SCANNED),
@@ -163,6 +165,11 @@ impl Fault {
 
     pub(crate) fn name(self) -> &'static str {
         self.row().1
+    }
+
+    /// Where it stands in the table.
+    pub(crate) fn place(self) -> Option<usize> {
+        TABLE.iter().position(|row| row.0 == self)
     }
 
     pub(crate) fn witness(self) -> Witness {

@@ -55,6 +55,7 @@ impl Observation {
     pub(crate) fn write_down(&self) {
         let Some(path) = std::env::var_os("PORTCULLIS_MATRIX_RECORD") else { return };
         let line = json!({
+            "place": self.fault.place(),
             "fault": self.fault.name(),
             "mode": self.mode.name(),
             "body": self.body.name(),

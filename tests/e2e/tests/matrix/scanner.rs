@@ -23,6 +23,7 @@ pub(crate) async fn cells(mode: Mode) -> Vec<String> {
     let mut cells = Cells::new(mode);
     bench.down(&mut cells).await;
     bench.killed(&mut cells).await;
+    bench.terminated(&mut cells).await;
     bench.frozen(&mut cells).await;
     bench.slow(&mut cells).await;
     bench.out_of_memory(&mut cells).await;
@@ -85,6 +86,16 @@ impl Bench {
             }
             self.start_again().await;
             self.is_fine(cells, fault).await;
+        }
+    }
+
+    /// Told to end it finishes what is under way: the secret at the end of the body is found still.
+    async fn terminated(&self, cells: &mut Cells) {
+        for body in Fault::ScannerTerminated.bodies(cells.mode) {
+            cells.within(&self.world, Fault::ScannerTerminated, body, &Way::CLEAR, || self.stack().terminate("scanner")).await;
+            self.stack().wait_for_end("scanner");
+            self.start_again().await;
+            self.is_fine(cells, Fault::ScannerTerminated).await;
         }
     }
 
