@@ -25,6 +25,27 @@ pub(crate) fn signal_group(leader: u32, signal: Signal) -> Result<()> {
     }
 }
 
+/// Stops a process, and waits until each of its threads stands still: on a busy machine some go on for milliseconds after the signal.
+pub(crate) fn stop(process: u32, within: Duration) -> Result<()> {
+    signal(process, Signal::STOP)?;
+    let begun = Instant::now();
+    let stands = || {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        // A thread that has ended meanwhile stands as well.
+        threads.into_iter().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
+        })
+    };
+    while !stands() {
+        if begun.elapsed() > within {
+            bail!("process {process} did not stop within {} s", within.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
 /// The command line of a process.
 pub(crate) fn command(process: u32) -> Result<Vec<OsString>> {
     let bytes = fs::read(format!("/proc/{process}/cmdline")).with_context(|| format!("process {process}"))?;

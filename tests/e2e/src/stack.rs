@@ -226,7 +226,7 @@ impl Stack {
     /// # Panics
     /// The part is not running.
     pub fn freeze(&self, role: &str) {
-        checked(processes::signal(self.pid(role), Signal::STOP));
+        checked(processes::stop(self.pid(role), PATIENCE));
     }
 
     /// Lets a frozen part go on.

@@ -99,7 +99,7 @@ impl Cells {
         meanwhile: impl Future<Output = ()>,
     ) {
         let secret = fault.is_tried_with_a_secret().then(github_pat);
-        let scanner_lives = fault.witness() == Witness::Scanner;
+        let scanner_lives = matches!(fault.witness(), Witness::Scanner | Witness::Survivor);
         let before = Counts::of(world, scanner_lives).await;
         let fake_before = way.fake.map_or((0, 0), |fake| (fake.released_heads(), fake.released()));
         world.origin().forget();
@@ -136,7 +136,7 @@ impl Cells {
         if let Err(error) = ended.await {
             self.wrong.push(format!("{seen}: {error:#}"));
         }
-        if scanner_lives {
+        if fault.witness() == Witness::Scanner {
             let judged = async || Counts::of(world, true).await.judged > before.judged;
             world.wait_until("the scanner counts the request", judged).await;
         }
@@ -155,6 +155,7 @@ impl Cells {
             Witness::Nobody => (0, 0),
             Witness::BeforeTheGate if at_the_gate.get() > 0 => (at_the_gate.get(), body.before_the_gate()),
             Witness::BeforeTheGate => (0, 0),
+            Witness::Survivor => (after.judged.saturating_sub(before.judged).max(at_the_gate.get()), body.before_the_gate()),
             Witness::Secret if arrived => (0, 0),
             Witness::Secret => (u64::MAX, u64::MAX),
             Witness::Fake => {
