@@ -23,6 +23,14 @@ impl Way<'_> {
     pub(crate) const CLEAR: Way<'static> = Way { tunnel: None, fake: None };
 }
 
+/// What is tried in one cell.
+struct Trial<'a> {
+    world: &'a World,
+    fault: Fault,
+    body: Body,
+    way: &'a Way<'a>,
+}
+
 /// All cells of one part of the matrix in one mode, and what was wrong in them.
 pub(crate) struct Cells {
     pub(crate) mode: Mode,
@@ -69,17 +77,17 @@ impl Cells {
 
     /// A request while the fault is there.
     pub(crate) async fn during(&mut self, world: &World, fault: Fault, body: Body, way: &Way<'_>) {
-        self.run(world, fault, body, way, None::<fn()>, async {}).await;
+        self.run(Trial { world, fault, body, way }, None::<fn()>, async {}).await;
     }
 
     /// A request while the fault is there, and something that happens meanwhile.
     pub(crate) async fn with(&mut self, world: &World, fault: Fault, body: Body, way: &Way<'_>, meanwhile: impl Future<Output = ()>) {
-        self.run(world, fault, body, way, None::<fn()>, meanwhile).await;
+        self.run(Trial { world, fault, body, way }, None::<fn()>, meanwhile).await;
     }
 
     /// A request in whose body the fault comes: once the scanner has taken up, and has let pass if it does, what came before.
     pub(crate) async fn within(&mut self, world: &World, fault: Fault, body: Body, way: &Way<'_>, strike: impl Fn()) {
-        self.run(world, fault, body, way, Some(strike), async {}).await;
+        self.run(Trial { world, fault, body, way }, Some(strike), async {}).await;
     }
 
     /// Notes what was wrong beside the cells.
@@ -89,15 +97,8 @@ impl Cells {
         }
     }
 
-    async fn run(
-        &mut self,
-        world: &World,
-        fault: Fault,
-        body: Body,
-        way: &Way<'_>,
-        strike: Option<impl Fn()>,
-        meanwhile: impl Future<Output = ()>,
-    ) {
+    async fn run(&mut self, trial: Trial<'_>, strike: Option<impl Fn()>, meanwhile: impl Future<Output = ()>) {
+        let Trial { world, fault, body, way } = trial;
         let secret = fault.is_tried_with_a_secret().then(github_pat);
         let scanner_lives = matches!(fault.witness(), Witness::Scanner | Witness::Survivor);
         let before = Counts::of(world, scanner_lives).await;
