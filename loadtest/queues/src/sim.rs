@@ -60,9 +60,11 @@ pub struct Class {
     pub pool: usize,
 }
 
-/// The first replica of the first pool goes, and comes back. What is under way in it fails; the rest of its load moves to the others.
+/// The first replicas of the first pool go, and come back. What is under way in them fails; the rest of their load moves to the others.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Failure {
+    /// How many.
+    pub replicas: usize,
     /// When.
     pub at_us: f64,
     /// For how long.
@@ -108,8 +110,8 @@ enum What {
         job: usize,
         us: f64,
     },
-    Fail,
-    Heal,
+    Fail(usize),
+    Heal(usize),
 }
 
 impl Eq for Event {}
@@ -172,8 +174,10 @@ impl Run<'_> {
 
     fn go(mut self) -> Outcome {
         if let Some(failure) = self.model.failure {
-            self.at(failure.at_us, What::Fail);
-            self.at(failure.at_us + failure.for_us, What::Heal);
+            for replica in 0..failure.replicas {
+                self.at(failure.at_us, What::Fail(replica));
+                self.at(failure.at_us + failure.for_us, What::Heal(replica));
+            }
         }
         let first = self.clock.next(&mut self.traffic);
         self.at(first, What::Arrive);
@@ -185,8 +189,8 @@ impl Run<'_> {
                         self.slice(now, pool, replica, job, us);
                     }
                 }
-                What::Fail => self.failed += self.pools[0].fail(0),
-                What::Heal => self.pools[0].heal(0),
+                What::Fail(replica) => self.failed += self.pools[0].fail(replica),
+                What::Heal(replica) => self.pools[0].heal(replica),
             }
         }
         Outcome::of(self.model, self.done, self.failed)

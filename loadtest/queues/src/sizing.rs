@@ -187,7 +187,8 @@ fn scanner(n: f64, load: &Workload, prices: &Prices<'_>, limits: &Limits, allowe
     Ok(sized(cpus, needs, &limits.scanner, allowed, load.around.zones))
 }
 
-fn cpus(n: f64, load: &Workload, us: impl Fn(&Activity) -> Result<f64, Error>) -> Result<f64, Error> {
+/// CPUs in use at the peak, of so many sandboxes, where requests cost so many microseconds.
+pub(crate) fn cpus(n: f64, load: &Workload, us: impl Fn(&Activity) -> Result<f64, Error>) -> Result<f64, Error> {
     let prices = load.does.iter().map(|a| Ok((a.name.clone(), us(a)?))).collect::<Result<std::collections::BTreeMap<_, _>, Error>>()?;
     Ok(load.sum(n, |a| prices[&a.name]) / 1e6)
 }

@@ -3,6 +3,7 @@
 use super::{Study, figure, ms, percent, table};
 use crate::Error;
 use crate::sim::{Arrivals, Balance, Class, Failure, Model, Quantiles, Service};
+use crate::sizing::Prices;
 use crate::theory;
 use crate::tiers::REPLICAS;
 
@@ -32,14 +33,23 @@ pub(super) fn utilisation(study: &Study, gateway: Option<f64>, scanner: Option<f
         }
     }
     let heads = ["tier", "busy", "wait p50", "p90", "p99", "p99.9", "time there p50", "p90", "p99", "p99.9"];
+    let prices = Prices::of(&study.capacity)?;
+    let used = crate::sizing::cpus(1e6, &study.load, |a| prices.scanner_us(a))?;
     let mut by_cores = Vec::new();
     for cores in CORES {
         let allowed = tiers.allowed(&tiers.scanner(cores)?);
-        by_cores.push(vec![cores.to_string(), allowed.map_or("none".to_owned(), percent)]);
+        let cpus = allowed.map_or(f64::INFINITY, |allowed| used / allowed);
+        by_cores.push(vec![cores.to_string(), allowed.map_or("none".to_owned(), percent), figure(cpus)]);
     }
     let said =
         [keeps("gateway", gateway, study.limits.gateway.target, study), keeps("scanner", scanner, study.limits.scanner.target, study)];
-    Ok(format!("{}\n{} {}\n\n{}", table(&heads, rows), said[0], said[1], table(&["CPUs of a scanner", "busy at most"], by_cores)))
+    Ok(format!(
+        "{}\n{} {}\n\n{}",
+        table(&heads, rows),
+        said[0],
+        said[1],
+        table(&["CPUs of a scanner", "busy at most", "CPUs for 1,000,000 sandboxes, none in reserve"], by_cores)
+    ))
 }
 
 /// What is allowed, beside what the autoscaler keeps.
@@ -60,7 +70,7 @@ fn keeps(tier: &str, allowed: Option<f64>, target: f64, study: &Study) -> String
                 percent(after)
             )
         }
-        (false, _) => format!("that is not kept: set it to {}", percent(allowed)),
+        (false, _) => format!("at that it is not kept; either aim at {}, or give each replica more CPUs", percent(allowed)),
     };
     format!(
         "The {tier} keeps the wait below {objective} ms up to {}; the autoscaler aims at {}: {verdict}.",
@@ -154,26 +164,25 @@ pub(super) fn sizes(study: &Study) -> Result<String, Error> {
 
 pub(super) fn failure(study: &Study) -> Result<String, Error> {
     let tiers = study.tiers();
-    let failure = Failure { at_us: 40e6, for_us: 20e6 };
-    let mut rows = Vec::new();
+    let workers = (study.limits.gateway.cpus.round() as usize).max(1);
     let (scanner, gateway) = (tiers.scanner(study.scanner_cores())?, tiers.gateway()?);
-    for (name, base, replicas) in
-        [("scanner", &scanner, 3), ("scanner", &scanner, 10), ("gateway worker", &gateway, 6), ("gateway worker", &gateway, 20)]
-    {
-        for utilisation in [0.4, 0.6] {
-            let model = Model { pools: vec![replicas], failure: Some(failure), ..base.clone() }.at(utilisation);
-            let rate = model.rate_for(utilisation);
-            let outcome = Model { jobs: (rate * 90.0) as usize, ..model }.run();
-            let end = failure.at_us + failure.for_us;
-            let spans = [(0.0, failure.at_us), (failure.at_us, end), (end, end + 10e6), (end + 10e6, f64::INFINITY)];
-            let waits = spans.map(|(from, to)| outcome.waits_between(from, to).map_or("–".to_owned(), |w| ms(w.p99)));
-            rows.push(
-                [vec![name.to_owned(), replicas.to_string(), percent(utilisation)], waits.to_vec(), vec![outcome.failed.to_string()]]
-                    .concat(),
-            );
+    let small: Vec<&str> = tiers.without_body().collect();
+    let mut rows = Vec::new();
+    for (name, model, each) in [("scanners", &scanner, 1), ("gateways", &gateway, workers)] {
+        for replicas in [3, 10] {
+            for utilisation in [0.4, 0.6] {
+                let failure = Failure { replicas: each, at_us: 40e6, for_us: 20e6 };
+                let model = Model { pools: vec![replicas * each], failure: Some(failure), ..model.clone() }.at(utilisation);
+                let outcome = Model { jobs: (model.rate_for(utilisation) * 90.0) as usize, ..model }.run();
+                let end = failure.at_us + failure.for_us;
+                let spans = [(0.0, failure.at_us), (failure.at_us, end), (end, end + 10e6), (end + 10e6, f64::INFINITY)];
+                let waits = spans.map(|span| outcome.waits_of_between(&small, span).map_or("–".to_owned(), |w| ms(w.p99)));
+                let what = vec![format!("{replicas} {name}"), percent(utilisation)];
+                rows.push([what, waits.to_vec(), vec![outcome.failed.to_string()]].concat());
+            }
         }
     }
-    let heads = ["one of", "there are", "busy", "p99 before", "while it is gone", "10 s after", "later", "failed with it"];
+    let heads = ["one of", "busy", "p99 before", "while it is gone", "10 s after", "later", "failed with it"];
     Ok(table(&heads, rows))
 }
 

@@ -67,19 +67,24 @@ impl Outcome {
     /// How long those of some classes waited.
     #[must_use]
     pub fn waits_of(&self, classes: &[&str]) -> Option<Quantiles> {
-        let which: Vec<bool> = self.classes.iter().map(|name| classes.contains(&name.as_str())).collect();
+        let which = self.which(classes);
         self.waits_where(|d| which[d.class])
     }
 
-    /// How long those waited that came in a time (microseconds, from and to).
+    /// How long those of some classes waited that came in a time (microseconds, from and to).
     #[must_use]
-    pub fn waits_between(&self, from: f64, to: f64) -> Option<Quantiles> {
-        self.waits_where(|d| d.arrived >= from && d.arrived < to)
+    pub fn waits_of_between(&self, classes: &[&str], (from, to): (f64, f64)) -> Option<Quantiles> {
+        let which = self.which(classes);
+        self.waits_where(|d| which[d.class] && d.arrived >= from && d.arrived < to)
     }
 
     /// Pairs of how long each waited and how long it was served.
     pub fn waits_and_services(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.done.iter().map(|d| (d.wait, d.response - d.wait))
+    }
+
+    fn which(&self, classes: &[&str]) -> Vec<bool> {
+        self.classes.iter().map(|name| classes.contains(&name.as_str())).collect()
     }
 
     fn waits_where(&self, which: impl Fn(&Done) -> bool) -> Option<Quantiles> {
