@@ -41,11 +41,11 @@ pub struct Measured {
 pub struct Cost {
     /// `envoy`, `scanner` or `certificates`.
     pub tier: String,
-    /// The kind: `get`, or a kind and the size of its body such as `json-4k`.
+    /// The kind of request: `get`, which has no body, `json-4k` and so on.
     pub what: String,
     /// CPU time of one request, microseconds.
     pub cpu_us_per_request: f64,
-    /// CPU time of one MiB of its body, milliseconds; `None` where the body is too small to tell.
+    /// All of that time over all bytes of bodies, milliseconds a MiB; `None` where there are none.
     pub cpu_ms_per_mib: Option<f64>,
 }
 
@@ -54,9 +54,9 @@ pub struct Cost {
 pub struct Memory {
     /// Of an open tunnel that carries nothing, in Envoy, KiB.
     pub envoy_idle_tunnel_kib: f64,
-    /// Of a request under way, in Envoy, KiB.
+    /// Of a request that has sent 256 KiB and waits, in Envoy, KiB.
     pub envoy_stream_kib: f64,
-    /// Of a request under way, in the scanner, KiB.
+    /// Of a request that has sent 256 KiB and waits, in the scanner, KiB.
     pub scanner_stream_kib: f64,
     /// Of a scanner that has nothing to do, MiB.
     pub scanner_base_mib: f64,
@@ -101,7 +101,7 @@ pub struct LoadPoint {
     pub scenario: String,
     /// Requests a second.
     pub rate_per_s: f64,
-    /// The share of the machine's processors that was busy.
+    /// The rate over the highest that the machine could do, at which all of its processors were busy.
     pub utilisation: f64,
     /// Mean, microseconds.
     pub mean_us: f64,
@@ -129,15 +129,17 @@ impl Capacity {
         let positive = |what: &str, value: f64| {
             if value.is_finite() && value > 0.0 { Ok(()) } else { Err(format!("{what} is {value}")) }
         };
+        // Where connections are kept, a request costs the certificates service nothing.
+        let some = |what: &str, value: f64| if value == 0.0 { Ok(()) } else { positive(what, value) };
         let m = &self.memory;
         positive("mint_us_per_leaf", self.mint_us_per_leaf)?;
         for value in [m.envoy_idle_tunnel_kib, m.envoy_stream_kib, m.scanner_stream_kib, m.scanner_base_mib, m.envoy_base_mib] {
-            positive("a figure of memory", value)?;
+            some("a figure of memory", value)?;
         }
         for cost in &self.costs {
             let name = format!("the cost of {} at {}", cost.what, cost.tier);
-            positive(&name, cost.cpu_us_per_request)?;
-            cost.cpu_ms_per_mib.map_or(Ok(()), |value| positive(&name, value))?;
+            some(&name, cost.cpu_us_per_request)?;
+            cost.cpu_ms_per_mib.map_or(Ok(()), |value| some(&name, value))?;
         }
         for point in &self.load {
             for value in [point.rate_per_s, point.utilisation, point.mean_us, point.p50_us, point.p90_us, point.p99_us] {

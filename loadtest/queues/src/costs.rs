@@ -9,79 +9,58 @@ pub const MIB: f64 = 1_048_576.0;
 /// CPU time of a request by the size of its body, at one tier: straight lines between what was measured, and on beyond.
 #[derive(Debug, Clone)]
 pub struct Curve {
-    /// Sizes in bytes and microseconds, rising in size; the first is without body.
+    /// Sizes in bytes and microseconds, rising in size; the first is without body, and there is another.
     points: Vec<(f64, f64)>,
-    /// Microseconds a byte beyond the last.
-    slope: f64,
 }
 
 impl Curve {
-    /// The curve of a tier. Of the kinds of request those count whose name begins with `like` (`json` of `json-4k`); where none does, all.
+    /// The curve of a tier. Of the kinds of request those count whose name begins with `like`; where none does, all.
     ///
     /// # Errors
     /// The tier has no cost of `get`, or none of any body.
     pub fn of(costs: &[Cost], tier: &str, like: &str) -> Result<Curve, Error> {
-        let ours: Vec<(&Cost, f64)> =
-            costs.iter().filter(|c| c.tier == tier && !is_download(c)).filter_map(|c| Some((c, size(&c.what)?))).collect();
         let none = || Error::NoCost { tier: tier.to_owned() };
-        let get = ours.iter().find(|(_, size)| *size == 0.0).ok_or_else(none)?.0.cpu_us_per_request;
-        let alike = |c: &Cost| c.what.split('-').next() == Some(like);
-        let some_alike = ours.iter().any(|(c, size)| *size > 0.0 && alike(c));
-        let mut bodies: Vec<(&Cost, f64)> = ours.into_iter().filter(|(c, size)| *size > 0.0 && (!some_alike || alike(c))).collect();
-        bodies.sort_by(|a, b| a.1.total_cmp(&b.1));
-        let (last, bytes) = *bodies.last().ok_or_else(none)?;
-        let slope = last.cpu_ms_per_mib.map_or((last.cpu_us_per_request - get).max(0.0) / bytes, |ms| ms * 1000.0 / MIB);
-        let points = std::iter::once((0.0, get)).chain(bodies.iter().map(|(c, size)| (*size, c.cpu_us_per_request))).collect();
-        Ok(Curve { points, slope })
+        let get = costs.iter().find(|c| c.tier == tier && c.what == "get").ok_or_else(none)?.cpu_us_per_request;
+        let bodies: Vec<(&str, f64, f64)> =
+            costs.iter().filter(|c| c.tier == tier).filter_map(|c| Some((c.what.as_str(), size(c)?, c.cpu_us_per_request))).collect();
+        let some_alike = bodies.iter().any(|(what, ..)| what.starts_with(like));
+        let chosen = bodies.iter().filter(|(what, ..)| !some_alike || what.starts_with(like));
+        let mut points: Vec<(f64, f64)> = chosen.map(|(_, size, us)| (*size, *us)).collect();
+        if points.is_empty() {
+            return Err(none());
+        }
+        points.push((0.0, get));
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(Curve { points })
     }
 
     /// CPU time of a request with a body of so many bytes, microseconds.
     #[must_use]
     pub fn us(&self, bytes: f64) -> f64 {
-        let between = self.points.windows(2).find(|two| bytes <= two[1].0);
-        match between {
-            Some(two) => {
-                let share = (bytes - two[0].0) / (two[1].0 - two[0].0);
-                two[0].1 + share * (two[1].1 - two[0].1)
-            }
-            None => self.points.last().map_or(0.0, |(size, us)| us + (bytes - size) * self.slope),
-        }
+        let last = self.points.len() - 1;
+        let above = self.points.partition_point(|(size, _)| *size < bytes).clamp(1, last);
+        let ((size, us), (size_above, us_above)) = (self.points[above - 1], self.points[above]);
+        // A longer body never costs less than a shorter one, whatever chance made of the two measurements.
+        us + (bytes - size) * ((us_above - us) / (size_above - size)).max(0.0)
     }
 }
 
-/// What Envoy spends on a MiB of a response, milliseconds, and whether that was measured: where no `download-…` was, it is what a MiB of a
-/// request's body costs it, which is more, since that goes through the scanner as well.
-#[must_use]
-pub fn response_ms_per_mib(costs: &[Cost]) -> Option<(f64, bool)> {
-    let envoy = || costs.iter().filter(|c| c.tier == "envoy");
-    let dearest =
-        |list: Vec<&Cost>| list.iter().filter_map(|c| Some((size(&c.what)?, c.cpu_ms_per_mib?))).max_by(|a, b| a.0.total_cmp(&b.0));
-    let measured = dearest(envoy().filter(|c| is_download(c)).collect());
-    measured.map(|(_, ms)| (ms, true)).or_else(|| dearest(envoy().collect()).map(|(_, ms)| (ms, false)))
+/// What Envoy spends on a MiB of an answer, microseconds. Answers were not measured by themselves: it is what a MiB of the longest request's body
+/// costs it beyond what a request costs anyway, which is more, since a body goes to the scanner and back as well.
+///
+/// # Errors
+/// As [`Curve::of`].
+pub fn answer_us_per_mib(costs: &[Cost]) -> Result<f64, Error> {
+    let longest = costs.iter().filter(|c| c.tier == "envoy").filter_map(|c| Some((size(c)?, c))).max_by(|a, b| a.0.total_cmp(&b.0));
+    let (_, cost) = longest.ok_or_else(|| Error::NoCost { tier: "envoy".to_owned() })?;
+    let curve = Curve::of(costs, "envoy", &cost.what)?;
+    Ok(curve.us(MIB) - curve.us(0.0))
 }
 
-fn is_download(cost: &Cost) -> bool {
-    cost.what.starts_with("download")
-}
-
-/// The size of the body that a name tells: `get` none, `json-4k` 4 KiB, `upload-100m` 100 MiB. `None`: it tells none.
-#[must_use]
-pub fn size(what: &str) -> Option<f64> {
-    if what == "get" {
-        return Some(0.0);
-    }
-    what.split('-').rev().find_map(|word| {
-        let word = word.to_lowercase();
-        let word = word.trim_end_matches("ib").trim_end_matches('b');
-        let (digits, unit) = word.split_at(word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len()));
-        let factor = match unit {
-            "k" => 1024.0,
-            "m" => MIB,
-            "g" => 1024.0 * MIB,
-            _ => return None,
-        };
-        Some(digits.parse::<f64>().ok()? * factor)
-    })
+/// The mean size of its bodies, bytes: all of the time was divided by all requests, and by all bytes. `None`: it had none.
+fn size(cost: &Cost) -> Option<f64> {
+    let ms = cost.cpu_ms_per_mib.filter(|ms| *ms > 0.0)?;
+    Some(cost.cpu_us_per_request / 1000.0 / ms * MIB)
 }
 
 #[cfg(test)]
@@ -93,26 +72,40 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_sizes() {
-        let sizes = ["get", "json-4k", "upload-256KiB", "upload-100m", "llm-turn", "json-4"].map(size);
-        assert_eq!(sizes, [Some(0.0), Some(4096.0), Some(262_144.0), Some(104_857_600.0), None, None]);
-    }
-
-    #[test]
-    fn between_measured_sizes_it_is_a_straight_line_and_beyond_them_the_last_slope() {
-        let costs = [cost("upload-1m", 1100.0, Some(2.0)), cost("get", 100.0, None), cost("json-1m", 5100.0, None)];
+    fn between_measured_sizes_it_is_a_straight_line_and_beyond_them_it_goes_on() {
+        // Of 1 MiB, 4 KiB and 1 MiB.
+        let costs = [
+            cost("upload-1m", 1100.0, Some(1.1)),
+            cost("get", 100.0, None),
+            cost("json-4k", 200.0, Some(51.2)),
+            cost("json-1m", 5100.0, Some(5.1)),
+        ];
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} is not {b}");
         let uploads = Curve::of(&costs, "scanner", "upload").unwrap();
-        assert_eq!([0.0, MIB / 2.0, MIB, 3.0 * MIB].map(|b| uploads.us(b)), [100.0, 600.0, 1100.0, 5100.0]);
+        for (bytes, us) in [(0.0, 100.0), (MIB / 2.0, 600.0), (MIB, 1100.0), (3.0 * MIB, 3100.0)] {
+            near(uploads.us(bytes), us);
+        }
         let json = Curve::of(&costs, "scanner", "json").unwrap();
-        assert!((json.us(2.0 * MIB) - 10_100.0).abs() < 1e-6, "{}", json.us(2.0 * MIB));
+        for (bytes, us) in [(2048.0, 150.0), (4096.0, 200.0), (MIB, 5100.0)] {
+            near(json.us(bytes), us);
+        }
         assert!(Curve::of(&costs, "envoy", "json").is_err());
     }
 
     #[test]
-    fn a_response_costs_what_a_download_did_or_at_most_what_an_upload_does() {
-        let envoy = |what: &str, ms| Cost { tier: "envoy".into(), what: what.into(), cpu_us_per_request: 1.0, cpu_ms_per_mib: Some(ms) };
-        assert_eq!(response_ms_per_mib(&[envoy("upload-1m", 7.0)]), Some((7.0, false)));
-        assert_eq!(response_ms_per_mib(&[envoy("upload-1m", 7.0), envoy("download-1m", 3.0)]), Some((3.0, true)));
-        assert_eq!(response_ms_per_mib(&[]), None);
+    fn an_answer_costs_what_the_longest_body_does_without_its_request() {
+        let envoy = costs_of_envoy(&[("get", 100.0, None), ("json-4k", 300.0, Some(76.8)), ("upload-256k", 600.0, Some(2.4))]);
+        assert!((answer_us_per_mib(&envoy).unwrap() - 2000.0).abs() < 1e-6);
+        assert!(answer_us_per_mib(&envoy[..1]).is_err());
+    }
+
+    fn costs_of_envoy(costs: &[(&str, f64, Option<f64>)]) -> Vec<Cost> {
+        costs.iter().map(|(what, us, ms)| Cost { tier: "envoy".into(), ..cost(what, *us, *ms) }).collect()
+    }
+
+    #[test]
+    fn a_longer_body_never_costs_less() {
+        let noisy = [cost("get", 100.0, None), cost("json-4k", 90.0, Some(23.04))];
+        assert_eq!(Curve::of(&noisy, "scanner", "json").unwrap().us(8192.0), 100.0);
     }
 }

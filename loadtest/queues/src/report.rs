@@ -77,6 +77,7 @@ impl Study {
             part("limits", plans::limits(&plans)),
             part("around", plans::around(&plans, &self.load, &self.limits)),
             part("utilisation", queues::utilisation(self, gateway, scanner)?),
+            part("picture", "![How the wait grows with utilisation](pictures/scaling.svg)".to_owned()),
             part("balance", queues::balance(self)?),
             part("bursts", queues::bursts(self)?),
             part("sizes", queues::sizes(self)?),

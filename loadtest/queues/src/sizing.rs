@@ -1,7 +1,7 @@
 //! From load and cost to replicas.
 
 use crate::capacity::Capacity;
-use crate::costs::{Curve, MIB, response_ms_per_mib};
+use crate::costs::{Curve, MIB, answer_us_per_mib};
 use crate::limits::Tier;
 use crate::{Activity, Error, Limits, Workload};
 
@@ -9,6 +9,8 @@ use crate::{Activity, Error, Limits, Workload};
 const HEAP: f64 = 0.9;
 /// The share of a hard bound that is planned for. Alerts come at the same (`PortcullisStreamsNearlyFull`, `PortcullisMemoryBudgetNearlyUsed`).
 const BOUND: f64 = 0.8;
+/// What requests had sent whose memory was measured, KiB.
+const SENT_KIB: f64 = 256.0;
 /// Bodies are held up to this size; beyond it they slide through (`limits.buffer`), KiB.
 const HELD_KIB: f64 = 1024.0;
 
@@ -16,9 +18,7 @@ const HELD_KIB: f64 = 1024.0;
 #[derive(Debug, Clone)]
 pub struct Prices<'a> {
     capacity: &'a Capacity,
-    response_us_per_mib: f64,
-    /// Whether the cost of responses was measured.
-    pub responses_measured: bool,
+    answer_us_per_mib: f64,
 }
 
 impl<'a> Prices<'a> {
@@ -27,8 +27,7 @@ impl<'a> Prices<'a> {
     /// # Errors
     /// Envoy has no cost of any body.
     pub fn of(capacity: &'a Capacity) -> Result<Prices<'a>, Error> {
-        let (ms, measured) = response_ms_per_mib(&capacity.costs).ok_or_else(|| Error::NoCost { tier: "envoy".into() })?;
-        Ok(Prices { capacity, response_us_per_mib: ms * 1000.0, responses_measured: measured })
+        Ok(Prices { capacity, answer_us_per_mib: answer_us_per_mib(&capacity.costs)? })
     }
 
     /// CPU time of a request of this kind at the scanner, microseconds.
@@ -45,7 +44,7 @@ impl<'a> Prices<'a> {
     /// Envoy has no costs.
     pub fn envoy_us(&self, activity: &Activity) -> Result<f64, Error> {
         let request = Curve::of(&self.capacity.costs, "envoy", &activity.like)?.us(activity.body_kib * 1024.0);
-        Ok(request + activity.response_kib * 1024.0 / MIB * self.response_us_per_mib)
+        Ok(request + activity.response_kib * 1024.0 / MIB * self.answer_us_per_mib)
     }
 }
 
@@ -177,9 +176,11 @@ fn scanner(n: f64, load: &Workload, prices: &Prices<'_>, limits: &Limits, allowe
     // The scanner's stream ends with the verdict, not with the answer (services/scanner/src/extproc/driver.rs).
     let streams = load.sum(n, |a| a.sending_s);
     let held = load.sum(n, |a| a.sending_s * a.body_kib.min(HELD_KIB)) / 1024.0;
-    let room = limits.scanner.memory_mib * BOUND - memory.scanner_base_mib - load.house.held_mib;
+    let room = limits.scanner.memory_mib * BOUND - memory.scanner_base_mib;
+    // What was measured had so much of a body held; what has none takes nearly nothing.
+    let used = held / SENT_KIB * memory.scanner_stream_kib;
     let needs = vec![
-        Need { what: "memory", replicas: whole(streams * memory.scanner_stream_kib / 1024.0 / room.max(1.0)) },
+        Need { what: "memory", replicas: whole(used / room.max(1.0)) },
         Need { what: "held bytes (`limits.memory`)", replicas: whole(held / (BOUND * load.house.held_mib)) },
         Need { what: "requests under way (autoscaler)", replicas: whole(streams / limits.scanner_streams_target) },
         Need { what: "requests under way (`--max-streams`)", replicas: whole(streams / (BOUND * load.house.scanner_streams)) },

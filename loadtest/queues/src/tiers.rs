@@ -65,7 +65,7 @@ impl Tiers<'_> {
             let service = if a.grows {
                 Service::Quantiles(vec![(0.0, cost(a, 0.0)?), (0.5, mean), (1.0, cost(a, 2.0 * bytes)?)])
             } else {
-                self.shape(&a.like).map_or(Service::Constant(mean), |shape| shape.with_mean(mean))
+                self.shape(&a.like).with_mean(mean)
             };
             Ok(Class { name: a.name.clone(), weight: a.per_hour, service, pool: 0 })
         };
@@ -75,11 +75,11 @@ impl Tiers<'_> {
         Ok(Model { arrivals, classes, pools, cores, balance, slice_us, failure, jobs: self.jobs, seed: self.seed })
     }
 
-    /// How service times of a kind of request vary, as measured.
-    fn shape(&self, like: &str) -> Option<Service> {
+    /// How service times vary: those of the kind of request, or else the first that were measured.
+    fn shape(&self, like: &str) -> Service {
         let sets = self.capacity.service_times_us.all();
-        let set = sets.iter().find(|set| set.scenario.split('-').next() == Some(like))?;
-        Some(Service::Quantiles(set.quantiles.clone()))
+        let set = sets.iter().find(|set| set.scenario.starts_with(like)).or(sets.first());
+        set.map_or(Service::Constant(1.0), |set| Service::Quantiles(set.quantiles.clone()))
     }
 
     /// Names of what has no body.

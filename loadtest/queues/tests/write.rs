@@ -9,7 +9,7 @@ fn manifest() -> PathBuf {
 
 fn run(root: &Path, arguments: &[&str]) -> std::process::Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_queues"));
-    command.arg("--root").arg(root).args(["--jobs", "2000", "--sandboxes"]).arg(manifest().join("sandboxes.toml"));
+    command.arg("--root").arg(root).args(["--jobs", "1000", "--sandboxes"]).arg(manifest().join("sandboxes.toml"));
     command.arg("--capacity").arg(manifest().join("tests/fixture-invented-capacity.json")).args(arguments).output().expect("it runs")
 }
 

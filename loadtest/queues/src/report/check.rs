@@ -15,7 +15,7 @@ pub struct Prediction {
     pub measured: LoadPoint,
     /// What the simulation says, microseconds.
     pub predicted: Quantiles,
-    /// The share of the time that a request takes alone for which it keeps a processor busy.
+    /// The processors' time for a request over the time that it takes alone.
     pub busy_share: f64,
 }
 
@@ -55,9 +55,10 @@ impl Held {
 
 /// What the simulation says of every measured point whose service times were measured.
 ///
-/// Service times are those of requests alone, from sending to the answer. They are more than the processor's time: hops between processes
-/// and the wire are in them. The share that keeps a processor busy is what the measured utilisation says it is; that share queues, and the
-/// rest is added. So the utilisation is given to the model, and what it predicts is how waiting follows from it.
+/// Service times are those of requests alone, from sending to the answer. They are not the processors' time: what runs beside each other
+/// (generator, gateway, scanner, origin are all on the one machine) is less in them than it costs, and waiting for the wire is more. At the
+/// peak all processors are busy, so at a part of it that part of them is: that is the time which queues, in the shape of the measured times,
+/// and what comes of waiting is added to the time alone. So the utilisation is given to the model; it says how waiting follows from it.
 pub(super) fn predictions(study: &Study) -> Vec<Prediction> {
     study.capacity.load.iter().filter_map(|point| prediction(study, point)).collect()
 }
@@ -67,7 +68,7 @@ fn prediction(study: &Study, point: &LoadPoint) -> Option<Prediction> {
     let busy = point.utilisation * study.cores as f64 / point.rate_per_s * 1e6;
     let busy_share = busy / alone.mean();
     let model = Model {
-        arrivals: Arrivals::Poisson { rate: point.rate_per_s },
+        arrivals: Arrivals::Paced { rate: point.rate_per_s },
         classes: vec![Class { name: point.scenario.clone(), weight: 1.0, service: alone.with_mean(busy), pool: 0 }],
         pools: vec![1],
         cores: study.cores,
@@ -99,7 +100,8 @@ pub(super) fn markdown(predictions: &[Prediction]) -> String {
         ]
         .concat()
     });
-    let heads = ["scenario", "requests/s", "busy", "of it CPU", "p50 µs", "predicted", "error", "p99 µs", "predicted", "error"];
+    let heads =
+        ["scenario", "requests/s", "of the peak", "CPU over time alone", "p50 µs", "predicted", "error", "p99 µs", "predicted", "error"];
     format!("{}\n{}\n", table(&heads, rows), sentence(predictions))
 }
 

@@ -38,13 +38,8 @@ pub(super) fn costs(study: &Study) -> Result<String, Error> {
     }
     rows.push(vec!["all".to_owned(), String::new(), String::new(), figure(sum[0]), figure(sum[1])]);
     let heads = ["request", "gateway CPU µs", "scanner CPU µs", "gateway CPU s an hour at work", "scanner CPU s an hour at work"];
-    let answers = if prices.responses_measured {
-        ""
-    } else {
-        " No download was measured: a MiB of an answer is reckoned as dear as a MiB of a request's body, which is too much."
-    };
     Ok(format!(
-        "Measured on {}, revision {}, by `{}`. Machine: {}. Sizes in between are interpolated.{answers} Signing a leaf takes {} µs.\n\n{}",
+        "Measured on {}, revision {}, by `{}`. Machine: {}. Other sizes are on straight lines through these. Signing a leaf takes {} µs.\n\n{}",
         m.date,
         m.revision,
         m.command,

@@ -14,10 +14,12 @@ fn four(times: Option<Quantiles>) -> Vec<String> {
     times.map_or(vec!["–".to_owned(); 4], |t| [t.p50, t.p90, t.p99, t.p999].map(ms).to_vec())
 }
 
-/// A number of requests that a run must have so that it lasts so long, seconds, no fewer than there are otherwise and no more than 20 times
-/// as many.
+/// How many times as many requests as other runs have those may have that must last for some time.
+const MOST: usize = 20;
+
+/// The number of requests of a run that lasts so long, seconds, but no fewer than others have.
 fn lasting(model: &Model, rate: f64, seconds: f64) -> usize {
-    ((rate * seconds) as usize).clamp(model.jobs, model.jobs * 20)
+    ((rate * seconds) as usize).clamp(model.jobs, model.jobs * MOST)
 }
 
 pub(super) fn utilisation(study: &Study, gateway: Option<f64>, scanner: Option<f64>) -> Result<String, Error> {
@@ -171,11 +173,15 @@ pub(super) fn failure(study: &Study) -> Result<String, Error> {
     for (name, model, each) in [("scanners", &scanner, 1), ("gateways", &gateway, workers)] {
         for replicas in [3, 10] {
             for utilisation in [0.4, 0.6] {
-                let failure = Failure { replicas: each, at_us: 40e6, for_us: 20e6 };
-                let model = Model { pools: vec![replicas * each], failure: Some(failure), ..model.clone() }.at(utilisation);
-                let outcome = Model { jobs: (model.rate_for(utilisation) * 90.0) as usize, ..model }.run();
-                let end = failure.at_us + failure.for_us;
-                let spans = [(0.0, failure.at_us), (failure.at_us, end), (end, end + 10e6), (end + 10e6, f64::INFINITY)];
+                let model = Model { pools: vec![replicas * each], ..model.clone() }.at(utilisation);
+                let rate = model.rate_for(utilisation);
+                let jobs = ((rate * 90.0) as usize).min(study.jobs * MOST);
+                // 90 seconds, unless runs are to be short.
+                let second = jobs as f64 / rate / 90.0 * 1e6;
+                let failure = Failure { replicas: each, at_us: 40.0 * second, for_us: 20.0 * second };
+                let outcome = Model { jobs, failure: Some(failure), ..model }.run();
+                let (begin, end) = (failure.at_us, failure.at_us + failure.for_us);
+                let spans = [(0.0, begin), (begin, end), (end, end + 10.0 * second), (end + 10.0 * second, f64::INFINITY)];
                 let waits = spans.map(|span| outcome.waits_of_between(&small, span).map_or("–".to_owned(), |w| ms(w.p99)));
                 let what = vec![format!("{replicas} {name}"), percent(utilisation)];
                 rows.push([what, waits.to_vec(), vec![outcome.failed.to_string()]].concat());

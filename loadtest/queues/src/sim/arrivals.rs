@@ -7,6 +7,11 @@ use rand::Rng;
 /// A stream of requests.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Arrivals {
+    /// At even distances, as a load test sends them.
+    Paced {
+        /// Requests a second.
+        rate: f64,
+    },
     /// Of very many that know nothing of each other.
     Poisson {
         /// Requests a second.
@@ -42,7 +47,9 @@ impl Arrivals {
     pub fn with_rate(&self, to: f64) -> Arrivals {
         let mut other = self.clone();
         match &mut other {
-            Arrivals::Poisson { rate } | Arrivals::OnOff { rate, .. } | Arrivals::Together { rate, .. } => *rate = to,
+            Arrivals::Paced { rate } | Arrivals::Poisson { rate } | Arrivals::OnOff { rate, .. } | Arrivals::Together { rate, .. } => {
+                *rate = to
+            }
         }
         other
     }
@@ -66,6 +73,7 @@ impl Clock {
 
     pub(super) fn next(&mut self, chance: &mut impl Rng) -> f64 {
         match self.arrivals {
+            Arrivals::Paced { rate } => self.now += 1e6 / rate,
             Arrivals::Poisson { rate } => self.now += pause(rate / 1e6, chance),
             Arrivals::OnOff { rate, sources, on_s, off_s } => self.on_off(rate / 1e6, sources, (on_s * 1e6, off_s * 1e6), chance),
             Arrivals::Together { rate, share, every_s, spread_s } => {
@@ -136,6 +144,7 @@ mod tests {
     #[test]
     fn every_pattern_keeps_its_rate_and_its_order() {
         let patterns = [
+            Arrivals::Paced { rate: 1000.0 },
             Arrivals::Poisson { rate: 1000.0 },
             Arrivals::OnOff { rate: 1000.0, sources: 200, on_s: 0.5, off_s: 1.5 },
             Arrivals::Together { rate: 1000.0, share: 0.3, every_s: 1.0, spread_s: 0.1 },
