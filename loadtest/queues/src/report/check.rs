@@ -15,6 +15,8 @@ pub struct Prediction {
     pub measured: LoadPoint,
     /// What the simulation says, microseconds.
     pub predicted: Quantiles,
+    /// What it says if requests came by chance (Poisson) and not at even distances, microseconds.
+    pub by_chance: Quantiles,
     /// The processors' time for a request over the time that it takes alone.
     pub busy_share: f64,
 }
@@ -78,8 +80,9 @@ fn prediction(study: &Study, point: &LoadPoint) -> Option<Prediction> {
         jobs: study.jobs,
         seed: study.seed,
     };
-    let times = model.run().waits_and_services().map(|(wait, served)| wait + served / busy_share).collect();
-    Some(Prediction { measured: point.clone(), predicted: Quantiles::of(times)?, busy_share })
+    let by_chance = Model { arrivals: Arrivals::Poisson { rate: point.rate_per_s }, ..model.clone() };
+    let times = |model: &Model| Quantiles::of(model.run().waits_and_services().map(|(wait, busy)| wait + busy / busy_share).collect());
+    Some(Prediction { measured: point.clone(), predicted: times(&model)?, by_chance: times(&by_chance)?, busy_share })
 }
 
 pub(super) fn markdown(predictions: &[Prediction]) -> String {
@@ -96,7 +99,7 @@ pub(super) fn markdown(predictions: &[Prediction]) -> String {
             us.to_vec(),
             vec![signed(p50)],
             tail.to_vec(),
-            vec![signed(p99)],
+            vec![signed(p99), figure(p.by_chance.p99)],
         ]
         .concat()
     });

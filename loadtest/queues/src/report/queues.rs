@@ -203,7 +203,7 @@ pub(super) fn theory(study: &Study) -> String {
             balance: Balance::Central,
             slice_us: None,
             failure: None,
-            jobs: study.jobs,
+            jobs: study.jobs * 5,
             seed: study.seed,
         };
         model.at(u).run().waits().map_or(0.0, |w| w.mean)
