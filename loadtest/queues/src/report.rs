@@ -107,7 +107,13 @@ fn table(heads: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String 
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let heads: Vec<String> = heads.iter().map(|&head| head.to_owned()).collect();
     let rule = format!("|{}\n", "---|".repeat(heads.len()));
-    let rows: String = rows.into_iter().map(|row| line(&row)).collect();
+    let rows: String = rows
+        .into_iter()
+        .map(|row| {
+            debug_assert_eq!(row.len(), heads.len(), "{row:?} does not fit {heads:?}");
+            line(&row)
+        })
+        .collect();
     line(&heads) + &rule + &rows
 }
 

@@ -103,8 +103,8 @@ pub(super) fn markdown(predictions: &[Prediction]) -> String {
         ]
         .concat()
     });
-    let heads =
-        ["scenario", "requests/s", "of the peak", "CPU over time alone", "p50 µs", "predicted", "error", "p99 µs", "predicted", "error"];
+    let point = ["scenario", "requests/s", "of the peak", "CPU over time alone"];
+    let heads = [&point[..], &["p50 µs", "predicted", "error", "p99 µs", "predicted", "error", "if by chance"]].concat();
     format!("{}\n{}\n", table(&heads, rows), sentence(predictions))
 }
 
@@ -128,5 +128,31 @@ fn sentence(predictions: &[Prediction]) -> String {
         None => {
             format!("The simulation does not hold: already at the lowest utilisation it is off by more than {}. {worst}", percent(GOOD))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prediction(utilisation: f64, p50: f64, p99: f64) -> Prediction {
+        let measured =
+            LoadPoint { scenario: "get".into(), rate_per_s: 1.0, utilisation, mean_us: 100.0, p50_us: 100.0, p90_us: 150.0, p99_us: 200.0 };
+        let predicted = Quantiles { mean: p50, p50, p90: p50, p99, p999: p99 };
+        Prediction { measured, predicted, by_chance: predicted, busy_share: 0.5 }
+    }
+
+    #[test]
+    fn it_is_trusted_up_to_the_first_point_that_is_off() {
+        let points =
+            [prediction(0.8, 100.0, 200.0), prediction(0.5, 110.0, 180.0), prediction(0.7, 100.0, 90.0), prediction(0.3, 100.0, 220.0)];
+        let held = Held::of(&points).expect("two points are good");
+        assert!(held.up_to == 0.5 && (held.worst - 0.1).abs() < 1e-9, "{held:?}");
+        assert_eq!(Held::of(&points[2..3]), None);
+        assert_eq!(Held::of(&[]), None);
+        let said = sentence(&points);
+        assert!(said.contains("within 10 % up to a utilisation of 50 %") && said.contains("off by 55 % (get at 70 %)"), "{said}");
+        assert!(sentence(&points[2..3]).contains("does not hold"));
+        assert!(markdown(&[]).contains("not checked"));
     }
 }
