@@ -10,8 +10,8 @@ use crate::expectations::{Fault, Mode, Witness};
 use crate::observation::Observation;
 use crate::world::{HOST, World};
 
-/// Envoy's count of what scanners said to it.
-const ANSWERS: &str = "ext_proc.stream_msgs_received";
+/// Envoy's count of what it said to scanners.
+const SAID: &str = "ext_proc.stream_msgs_sent";
 
 /// How a request travels.
 pub(crate) struct Way<'a> {
@@ -106,7 +106,7 @@ impl Cells {
         let scanner_lives = matches!(fault.witness(), Witness::Scanner | Witness::Survivor);
         let before = Counts::of(world, scanner_lives).await;
         let fake_before = way.fake.map_or((0, 0), |fake| (fake.released_heads(), fake.released()));
-        let answers_before = world.stat(ANSWERS).await;
+        let said_before = world.stat(SAID).await;
         world.origin().forget();
 
         let at_the_gate = Slot::new(0_u64);
@@ -123,7 +123,7 @@ impl Cells {
                     if number == body.gate()
                         && let Some(strike) = strike
                     {
-                        taken_up(world, body, answers_before).await;
+                        taken_up(world, body, said_before).await;
                         at_the_gate.set(world.origin().requests().len() as u64);
                         strike();
                         since.set(Instant::now());
@@ -224,13 +224,13 @@ impl Cells {
 }
 
 /// Waits until the scanner has what was sent so far, and has let pass what it lets pass of it.
-async fn taken_up(world: &World, body: Body, answers_before: u64) {
+async fn taken_up(world: &World, body: Body, said_before: u64) {
     if body.is_released_early() {
         let arrived = |all: &[portcullis_e2e::Recorded]| all.iter().any(|request| !request.body.is_empty());
         world.origin().wait_until("the first bytes", arrived).await.unwrap_or_else(|error| panic!("{error:#}\n{}", world.logs()));
     } else {
-        // It has asked for the body: from now on nothing is let pass unscanned in fail-open either.
-        world.wait_until("the scanner has taken up the request", async || world.stat(ANSWERS).await > answers_before).await;
+        // Head and a piece of the body were sent to it, so it has asked for the body: from now on nothing passes unscanned in fail-open either.
+        world.wait_until("the scanner has taken up the request", async || world.stat(SAID).await >= said_before + 2).await;
     }
 }
 
