@@ -42,8 +42,11 @@ pub(crate) fn wait_for_end(process: u32, within: Duration) -> Result<()> {
     Ok(())
 }
 
-/// A field of `/proc/<pid>/status` that is a size, in bytes.
-pub(crate) fn memory(process: u32, field: &str) -> Result<u64> {
+/// A field of `/proc/<pid>/status` that is a size (`VmRSS`, `VmHWM`), in bytes.
+///
+/// # Errors
+/// The process is gone, or has no such field.
+pub fn memory(process: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).with_context(|| format!("process {process}"))?;
     let line =
         status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).with_context(|| format!("{field} of {process}"))?;
