@@ -55,9 +55,10 @@ impl Counts {
 }
 
 /// A path with what the origin is to answer in its query.
-pub(crate) fn with_answer(path: &str, bytes: u64) -> String {
+pub(crate) fn with_answer(path: &str, bytes: u64, delay_ms: u64) -> String {
     let mark = if path.contains('?') { '&' } else { '?' };
-    format!("{path}{mark}{ANSWER}{bytes}")
+    let delay = if delay_ms > 0 { format!("&{DELAY}{delay_ms}") } else { String::new() };
+    format!("{path}{mark}{ANSWER}{bytes}{delay}")
 }
 
 impl Origin {

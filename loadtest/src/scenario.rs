@@ -45,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     pub(crate) protocol: Protocol,
     pub(crate) response_bytes: u64,
+    /// How long the origin thinks before it answers, ms.
+    pub(crate) delay_ms: u64,
     pub(crate) body: Body,
 }
 
@@ -98,6 +100,8 @@ struct File {
     protocol: Option<Protocol>,
     #[serde(default)]
     response_bytes: u64,
+    #[serde(default)]
+    delay_ms: u64,
     body: Option<Body>,
     #[serde(default)]
     mix: Vec<Share>,
@@ -151,6 +155,7 @@ fn call(file: &File) -> Result<Call> {
         path: file.path.clone().context("path is missing")?,
         protocol: file.protocol.context("protocol is missing")?,
         response_bytes: file.response_bytes,
+        delay_ms: file.delay_ms,
         body: file.body.clone().unwrap_or_else(Body::none),
     })
 }

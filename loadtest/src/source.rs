@@ -109,7 +109,7 @@ impl Source {
 }
 
 fn part(call: &Call, endpoint: usize, up_to: u64) -> Result<Part> {
-    let path = origin::with_answer(&call.path, call.response_bytes);
+    let path = origin::with_answer(&call.path, call.response_bytes, call.delay_ms);
     let content_type = (call.body.kind != Kind::None).then(|| HeaderValue::from_str(&call.body.content_type)).transpose()?;
     Ok(Part {
         up_to,
