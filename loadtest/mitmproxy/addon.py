@@ -7,7 +7,6 @@ secrets, and a gateway that refuses clean requests would be switched off.
 import asyncio
 
 from detect_secrets.core import scan
-from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.settings import default_settings, get_settings
 from mitmproxy import ctx, http
 
@@ -15,9 +14,13 @@ from mitmproxy import ctx, http
 class Addon:
     def load(self, loader):
         loader.add_option("origin", str, "", "Where every name leads to.")
-        default_settings().__enter__()
+        # Kept: the settings end with what holds them.
+        self.settings = default_settings()
+        self.settings.__enter__()
         get_settings().disable_plugins("Base64HighEntropyString", "HexHighEntropyString")
-        get_mapping_from_secret_type_to_class()
+
+    def done(self):
+        self.settings.__exit__(None, None, None)
 
     def running(self):
         asyncio.get_running_loop().create_task(self.say_where())
