@@ -59,7 +59,8 @@ pub(crate) async fn run(args: &CapacityArgs) -> Result<()> {
     let costs = costs(&world, effort).await?;
     let (service_times_us, load) = loaded(&world, effort).await?;
     let certificates = world.processes(Target::Portcullis)?.into_iter().find(|process| process.role == "certificates");
-    let mint_us_per_leaf = mint::cost(world.route(Target::Portcullis)?, &certificates.context("no certificates service")?, effort.leaves).await?;
+    let mint_us_per_leaf =
+        mint::cost(world.route(Target::Portcullis)?, &certificates.context("no certificates service")?, effort.leaves).await?;
     let command = format!("loadtest {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     let capacity = Capacity { measured: Measured::now(&command)?, costs, memory, service_times_us, load, mint_us_per_leaf };
     out::line(&capacity.table())?;

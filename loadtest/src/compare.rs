@@ -121,7 +121,7 @@ fn publish(comparison: &Comparison, write: bool) -> Result<()> {
     let file = kept.join("comparison.json");
     std::fs::write(&file, serde_json::to_string_pretty(comparison)?).with_context(|| file.display().to_string())?;
     let figures = Figures::of(comparison);
-    let text = rendered::report(comparison, &figures);
+    let text = rendered::report(comparison, &figures)?;
     out::line(&text)?;
     let pictures = if write { root().join("docs/pictures") } else { kept };
     draw(&figures, &pictures)?;

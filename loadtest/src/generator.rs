@@ -137,7 +137,7 @@ impl Drop for StopWhenDropped {
 /// Says when each request is due.
 fn pacer(run: &Run, rate: f64, workers: usize, stop: &Stop) {
     // A thread sleeps up to its slack too long, 50 µs if nobody says otherwise. If the system does not allow it, requests start that late.
-    drop(rustix::thread::set_current_timer_slack(std::num::NonZero::new(1)));
+    rustix::thread::set_current_timer_slack(std::num::NonZero::new(1)).ok();
     for number in 0..run.total {
         let at = run.begun + moment(number, rate);
         if let Some(wait) = at.checked_duration_since(Instant::now()) {

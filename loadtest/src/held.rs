@@ -34,9 +34,10 @@ pub(crate) async fn growth(route: &Route, processes: &[Process], count: usize, s
         open.push(stream);
     }
     tokio::time::sleep(SETTLE).await;
-    let grown = processes.iter().zip(before).map(|(process, before)| {
-        Ok((process.role, (process.resident()? as f64 - before as f64) / count as f64))
-    });
+    let grown = processes
+        .iter()
+        .zip(before)
+        .map(|(process, before)| Ok((process.role, (process.resident()? as f64 - before as f64) / count as f64)));
     let grown = grown.collect::<Result<_>>();
     drop(open);
     grown
@@ -46,8 +47,7 @@ pub(crate) async fn growth(route: &Route, processes: &[Process], count: usize, s
 async fn begin(stream: &mut TlsStream<TcpStream>, number: usize, sent: usize) -> Result<()> {
     let mut text = Words::new(number as u64).marked(sent);
     text.truncate(sent);
-    let head =
-        format!("POST /v1/files HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", sent + 1);
+    let head = format!("POST /v1/files HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: text/plain\r\ncontent-length: {}\r\n\r\n", sent + 1);
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(text.as_bytes()).await?;
     Ok(stream.flush().await?)

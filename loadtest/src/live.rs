@@ -25,6 +25,7 @@ impl Live {
     }
 
     /// No line.
+    #[cfg(test)]
     pub(crate) fn none() -> Self {
         Self { line: ProgressBar::hidden() }
     }

@@ -37,7 +37,8 @@ fn revision() -> String {
     };
     let Some(revision) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".into() };
     // Of pages and results that are being written it says nothing.
-    let changed = git(&["status", "--porcelain", "--", "crates", "services", "envoy", "loadtest/src"]).is_some_and(|changes| !changes.is_empty());
+    let changed =
+        git(&["status", "--porcelain", "--", "crates", "services", "envoy", "loadtest/src"]).is_some_and(|changes| !changes.is_empty());
     if changed { format!("{revision}+") } else { revision }
 }
 
@@ -59,7 +60,9 @@ pub(crate) fn root() -> PathBuf {
 /// This is none.
 pub(crate) fn only_release() -> Result<()> {
     if cfg!(debug_assertions) {
-        bail!("--write keeps figures of release builds only: cargo build --release -p portcullis, then cargo run --release -p loadtest -- …");
+        bail!(
+            "--write keeps figures of release builds only: cargo build --release -p portcullis, then cargo run --release -p loadtest -- …"
+        );
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! A light server of the outside world: drains bodies, counts, and answers as the query says. HTTP/1.1 and HTTP/2 over TLS.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -84,7 +83,7 @@ async fn accept(listener: TcpListener, acceptor: TlsAcceptor, counts: Arc<Counts
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
                 // Out of files, say: the next may be accepted again.
-                let Ok((stream, _peer)) = accepted as std::io::Result<(_, SocketAddr)> else { continue };
+                let Ok((stream, _)) = accepted else { continue };
                 drop(stream.set_nodelay(true));
                 let (acceptor, counts, piece) = (acceptor.clone(), Arc::clone(&counts), Arc::clone(&piece));
                 connections.spawn(async move {

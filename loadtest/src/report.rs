@@ -27,9 +27,20 @@ fn text(before: &Comparison, after: &Comparison) -> String {
         let was = old.wanted.iter().find(|old| old.what == wanted.what);
         let met = |met: bool| if met { "yes" } else { "no" };
         let was = was.map_or((String::new(), "-"), |was| (format!("{:.2}", was.measured), met(was.met)));
-        lines.push(format!("| {} | {} | {} | {:.2} | {} → {} |", wanted.what, wanted.target, was.0, wanted.measured, was.1, met(wanted.met)));
+        lines.push(format!(
+            "| {} | {} | {} | {:.2} | {} → {} |",
+            wanted.what,
+            wanted.target,
+            was.0,
+            wanted.measured,
+            was.1,
+            met(wanted.met)
+        ));
     }
-    lines.push("\n| scenario | target | loop | requests/s before | after | ratio | p50 ratio | p99 ratio |\n|---|---|---|---|---|---|---|---|".to_owned());
+    lines.push(
+        "\n| scenario | target | loop | requests/s before | after | ratio | p50 ratio | p99 ratio |\n|---|---|---|---|---|---|---|---|"
+            .to_owned(),
+    );
     for row in &new.rows {
         let Some(was) = old.row(&row.scenario, row.target, row.open) else { continue };
         let ratio = |quantile| row.quantile_us(quantile) / was.quantile_us(quantile);

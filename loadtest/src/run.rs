@@ -43,7 +43,10 @@ pub(crate) async fn run(args: &RunArgs) -> Result<()> {
 fn print(sample: &Sample, what: &str) -> Result<()> {
     out::line(&format!("{} on {}: {what}", sample.scenario, sample.target.name()))?;
     let pace = sample.meant_per_s.map_or_else(|| "closed loop".to_owned(), |rate| format!("open loop, {rate}/s meant"));
-    out::line(&format!("  {} requests in {:.1} s: {:.1}/s, {:.1} MiB ({pace})", sample.requests, sample.seconds, sample.rate_per_s, sample.mib))?;
+    out::line(&format!(
+        "  {} requests in {:.1} s: {:.1}/s, {:.1} MiB ({pace})",
+        sample.requests, sample.seconds, sample.rate_per_s, sample.mib
+    ))?;
     let latencies = [0.5, 0.9, 0.99, 0.999, 1.0].map(|quantile| format!("p{} {:.2}", quantile * 100.0, sample.quantile_us(quantile) / 1e3));
     out::line(&format!("  latency, ms: mean {:.2}, {}", sample.mean_us / 1e3, latencies.join(", ")))?;
     for (how, count) in &sample.errors {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::generator::{Generator, Pace};
@@ -54,13 +54,20 @@ impl Sample {
     ) -> Result<Self> {
         let processes = world.processes(target)?;
         let what = format!("{scenario} on {}", target.name());
-        let before = world.origin.counts().requests();
+        let counts = world.origin.counts();
+        let (requests, bytes) = (counts.requests(), counts.bytes());
         let meter = Meter::start(&processes)?;
         let tally = generator.run(pace, lasting, Live::new(&what)).await?;
         let cpu = meter.stop()?;
         tally.check(&what, ALLOWED)?;
-        let arrived = world.origin.counts().requests() - before;
-        anyhow::ensure!(arrived >= tally.fine, "{what}: {} requests were answered, of which {arrived} reached the origin", tally.fine);
+        // What failed may have arrived too.
+        let (requests, bytes) = (counts.requests() - requests, counts.bytes() - bytes);
+        ensure!(
+            requests >= tally.fine && bytes >= tally.bytes,
+            "{what}: {} requests with {} bytes were answered, but {requests} with {bytes} reached the origin",
+            tally.fine,
+            tally.bytes
+        );
         let resident = processes.iter().map(|process| Ok((process.role.to_owned(), process.resident()? as f64 / 1048576.0)));
         Ok(Self {
             scenario: scenario.to_owned(),

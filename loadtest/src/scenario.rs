@@ -125,7 +125,8 @@ pub(crate) fn names() -> [&'static str; FILES.len()] {
 /// # Errors
 /// There is none, or its file is not one.
 pub(crate) fn named(name: &str) -> Result<Scenario> {
-    let (_, text) = FILES.iter().find(|(n, _)| *n == name).with_context(|| format!("no scenario {name}; there are {}", names().join(", ")))?;
+    let (_, text) =
+        FILES.iter().find(|(n, _)| *n == name).with_context(|| format!("no scenario {name}; there are {}", names().join(", ")))?;
     parse(text).with_context(|| format!("scenario {name}"))
 }
 

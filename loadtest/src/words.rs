@@ -5,11 +5,11 @@ use rand::{Rng, SeedableRng};
 
 /// Plain words: nothing that a detector could take for the name of a secret.
 const WORDS: [&str; 64] = [
-    "river", "green", "paper", "garden", "window", "morning", "letter", "market", "winter", "summer", "bridge", "yellow", "island", "kitchen",
-    "table", "orange", "forest", "silver", "teacher", "village", "story", "music", "picture", "corner", "valley", "engine", "circle", "button",
-    "candle", "harbour", "meadow", "pencil", "quarter", "railway", "station", "thunder", "violin", "weather", "branch", "castle", "doctor",
-    "evening", "farmer", "glass", "horse", "iron", "journey", "ladder", "mountain", "number", "ocean", "planet", "queen", "rabbit", "ship",
-    "tower", "uncle", "voice", "wagon", "youth", "zebra", "apple", "bread", "cloud",
+    "river", "green", "paper", "garden", "window", "morning", "letter", "market", "winter", "summer", "bridge", "yellow", "island",
+    "kitchen", "table", "orange", "forest", "silver", "teacher", "village", "story", "music", "picture", "corner", "valley", "engine",
+    "circle", "button", "candle", "harbour", "meadow", "pencil", "quarter", "railway", "station", "thunder", "violin", "weather", "branch",
+    "castle", "doctor", "evening", "farmer", "glass", "horse", "iron", "journey", "ladder", "mountain", "number", "ocean", "planet",
+    "queen", "rabbit", "ship", "tower", "uncle", "voice", "wagon", "youth", "zebra", "apple", "bread", "cloud",
 ];
 
 /// How long a mark is: the digits of the largest number that is put in.

@@ -91,7 +91,8 @@ impl World {
         let ca = TestCa::new()?;
         // Port 443, so that URLs and policy are those of real life.
         let (ip, listener, _plain) = portcullis_e2e::listen().await?;
-        let certified: Vec<String> = NAMES.iter().map(|name| if name.starts_with('.') { format!("*{name}") } else { (*name).into() }).collect();
+        let certified: Vec<String> =
+            NAMES.iter().map(|name| if name.starts_with('.') { format!("*{name}") } else { (*name).into() }).collect();
         let origin = Origin::start(listener, ca.server(&certified.iter().map(String::as_str).collect::<Vec<_>>())?);
         let dns = Dns::start(NAMES.iter().map(|name| (*name, ip))).await?;
         let direct = Route::direct(SocketAddr::from((ip, 443)), ca.pem())?;
@@ -190,12 +191,8 @@ impl World {
 
 /// `portcullis up`, and tokens of so many sandboxes (`NAME:TOKEN`).
 async fn start_gateway(dns: SocketAddr, ca: &str, sandboxes: usize) -> Result<(Gateway, Vec<String>)> {
-    let options = GatewayOptions {
-        dns: Some(dns),
-        upstream_ca: ca.to_owned(),
-        allow_upstream: Some("127.0.0.0/8".to_owned()),
-        args: Vec::new(),
-    };
+    let options =
+        GatewayOptions { dns: Some(dns), upstream_ca: ca.to_owned(), allow_upstream: Some("127.0.0.0/8".to_owned()), args: Vec::new() };
     let start = move || -> Result<(Gateway, Vec<String>)> {
         let gateway = Gateway::start(&options)?;
         let mut credentials = Vec::new();

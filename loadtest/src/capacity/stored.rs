@@ -60,10 +60,15 @@ impl Capacity {
         let memory = &self.memory;
         lines.push(format!(
             "\nMemory: Envoy {:.0} MiB, an idle tunnel {:.0} KiB, a held request {:.0} KiB; scanner {:.0} MiB, a held request {:.0} KiB",
-            memory.envoy_base_mib, memory.envoy_idle_tunnel_kib, memory.envoy_stream_kib, memory.scanner_base_mib, memory.scanner_stream_kib
+            memory.envoy_base_mib,
+            memory.envoy_idle_tunnel_kib,
+            memory.envoy_stream_kib,
+            memory.scanner_base_mib,
+            memory.scanner_stream_kib
         ));
         lines.push(format!("A leaf: {:.0} µs of the certificates service", self.mint_us_per_leaf));
-        let times = self.service_times_us.quantiles.iter().map(|(quantile, us)| format!("p{} {us:.0}", quantile * 100.0)).collect::<Vec<_>>();
+        let times =
+            self.service_times_us.quantiles.iter().map(|(quantile, us)| format!("p{} {us:.0}", quantile * 100.0)).collect::<Vec<_>>();
         lines.push(format!("{} alone, µs: {}", self.service_times_us.scenario, times.join(", ")));
         lines.push("\n| load | requests/s | of the peak | mean, µs | p50 | p90 | p99 |\n|---|---|---|---|---|---|---|".to_owned());
         for load in &self.load {
@@ -93,7 +98,15 @@ mod tests {
                 envoy_base_mib: 1.0,
             },
             service_times_us: ServiceTimes { scenario: "get".into(), quantiles: vec![(0.5, 1.0)] },
-            load: vec![Load { scenario: "get".into(), rate_per_s: 1.0, utilisation: 0.5, mean_us: 1.0, p50_us: 1.0, p90_us: 1.0, p99_us: 1.0 }],
+            load: vec![Load {
+                scenario: "get".into(),
+                rate_per_s: 1.0,
+                utilisation: 0.5,
+                mean_us: 1.0,
+                p50_us: 1.0,
+                p90_us: 1.0,
+                p99_us: 1.0,
+            }],
             mint_us_per_leaf: 1.0,
         };
         let value = serde_json::to_value(&capacity).unwrap();

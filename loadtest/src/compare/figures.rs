@@ -118,8 +118,7 @@ fn ratio(samples: &[Sample], scenario: &str, one: Target, other: Target) -> f64 
 
 /// What Portcullis adds to a latency without a proxy, of what the floor adds, round by round.
 fn added(samples: &[Sample], scenario: &str, quantile: f64) -> f64 {
-    let [direct, floor, ours] =
-        [Target::Direct, Target::Floor, Target::Portcullis].map(|target| of(samples, scenario, target, true));
+    let [direct, floor, ours] = [Target::Direct, Target::Floor, Target::Portcullis].map(|target| of(samples, scenario, target, true));
     let rounds = direct.iter().zip(&floor).zip(&ours);
     median(
         rounds

@@ -60,8 +60,15 @@ fn peak_chart(
         .x_label_area_size(36)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..names.len() as f64, 0.0..top)?;
-    let label = |x: &f64| if x.fract() == 0.5 { names.get(*x as usize).map_or_else(String::new, |name| (*name).to_owned()) } else { String::new() };
-    chart.configure_mesh().disable_x_mesh().x_labels(names.len() * 2 + 1).x_label_formatter(&label).y_label_formatter(&|y| format!("{y:.1}")).draw()?;
+    let label =
+        |x: &f64| if x.fract() == 0.5 { names.get(*x as usize).map_or_else(String::new, |name| (*name).to_owned()) } else { String::new() };
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .x_labels(names.len() * 2 + 1)
+        .x_label_formatter(&label)
+        .y_label_formatter(&|y| format!("{y:.1}"))
+        .draw()?;
     let shown = [Target::Envoy, Target::Floor, Target::Portcullis, Target::Mitmproxy];
     let width = 0.8 / shown.len() as f64;
     for (place, target) in shown.into_iter().enumerate() {
@@ -74,14 +81,20 @@ fn peak_chart(
             .label(target.name())
             .legend(move |(x, y)| Rectangle::new([(x, y - 5), (x + 10, y + 5)], colour(target).filled()));
     }
-    chart.configure_series_labels().background_style(WHITE).border_style(BLACK.mix(0.2)).position(SeriesLabelPosition::UpperRight).draw()?;
+    chart
+        .configure_series_labels()
+        .background_style(WHITE)
+        .border_style(BLACK.mix(0.2))
+        .position(SeriesLabelPosition::UpperRight)
+        .draw()?;
     root.present()?;
     Ok(())
 }
 
 /// Latencies of each target over the quantiles, one chart for a scenario.
 pub(super) fn latencies(figures: &Figures, file: &Path) -> Result<()> {
-    let names: Vec<&str> = figures.scenarios().into_iter().filter(|name| figures.rows.iter().any(|row| row.open && row.scenario == *name)).collect();
+    let names: Vec<&str> =
+        figures.scenarios().into_iter().filter(|name| figures.rows.iter().any(|row| row.open && row.scenario == *name)).collect();
     if names.is_empty() {
         return Ok(());
     }
@@ -109,7 +122,8 @@ fn latency_chart(area: &DrawingArea<SVGBackend<'_>, Shift>, figures: &Figures, n
         .x_label_area_size(36)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..(DRAWN.len() - 1) as f64, (0.05..top).log_scale())?;
-    let label = |x: &f64| DRAWN.get(x.round() as usize).map_or_else(String::new, |quantile| format!("p{}", (quantile * 1000.0).round() / 10.0));
+    let label =
+        |x: &f64| DRAWN.get(x.round() as usize).map_or_else(String::new, |quantile| format!("p{}", (quantile * 1000.0).round() / 10.0));
     chart.configure_mesh().x_labels(DRAWN.len()).x_label_formatter(&label).y_label_formatter(&|y| format!("{y:.1}")).draw()?;
     for row in rows {
         let colour = colour(row.target);

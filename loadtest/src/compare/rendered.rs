@@ -8,16 +8,18 @@ use crate::scenario;
 use crate::world::Target;
 
 /// The report, as Markdown.
-pub(crate) fn report(comparison: &Comparison, figures: &Figures) -> String {
+///
+/// # Errors
+/// None that happens: writing into a string.
+pub(crate) fn report(comparison: &Comparison, figures: &Figures) -> Result<String, std::fmt::Error> {
     let mut text = String::new();
-    // Writing into a string cannot fail.
-    drop(head(&mut text, comparison));
-    drop(wanted(&mut text, figures));
-    drop(peaks(&mut text, figures));
-    drop(latencies(&mut text, figures));
-    drop(costs(&mut text, figures));
-    drop(memory(&mut text, comparison, figures));
-    text
+    head(&mut text, comparison)?;
+    wanted(&mut text, figures)?;
+    peaks(&mut text, figures)?;
+    latencies(&mut text, figures)?;
+    costs(&mut text, figures)?;
+    memory(&mut text, comparison, figures)?;
+    Ok(text)
 }
 
 fn head(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
@@ -36,7 +38,11 @@ fn head(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
 
 fn wanted(text: &mut String, figures: &Figures) -> std::fmt::Result {
     let met = figures.wanted.iter().filter(|wanted| wanted.met).count();
-    writeln!(text, "### What is wanted\n\n{met} of {} are met.\n\n| what | target | measured | met |\n|---|---|---|---|", figures.wanted.len())?;
+    writeln!(
+        text,
+        "### What is wanted\n\n{met} of {} are met.\n\n| what | target | measured | met |\n|---|---|---|---|",
+        figures.wanted.len()
+    )?;
     for wanted in &figures.wanted {
         let met = if wanted.met { "yes" } else { "**no**" };
         writeln!(text, "| {} | {} | {:.2} | {met} |", wanted.what, wanted.target, wanted.measured)?;
@@ -46,7 +52,11 @@ fn wanted(text: &mut String, figures: &Figures) -> std::fmt::Result {
 
 fn peaks(text: &mut String, figures: &Figures) -> std::fmt::Result {
     writeln!(text, "### Peaks\n\nRequests per second, closed loop; below, of the floor's.\n\n![Peaks](pictures/{})\n", plots::PEAKS)?;
-    writeln!(text, "| scenario | direct | envoy | floor | portcullis | mitmproxy | of floor | of envoy | of mitmproxy |\n|{}", "---|".repeat(9))?;
+    writeln!(
+        text,
+        "| scenario | direct | envoy | floor | portcullis | mitmproxy | of floor | of envoy | of mitmproxy |\n|{}",
+        "---|".repeat(9)
+    )?;
     for name in figures.scenarios() {
         let rate = |target| figures.row(name, target, false).map(|row| row.rate_per_s);
         write!(text, "| {name} |")?;

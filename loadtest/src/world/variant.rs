@@ -54,7 +54,8 @@ pub(crate) fn with_processor(mut config: Value, places: &Places, socket: &Path) 
             routes.remove(LOCK);
         }
         if map.get("name").and_then(Value::as_str) == Some("scanner")
-            && let Some(pipe) = map.get_mut("load_assignment").and_then(|load| load.pointer_mut("/endpoints/0/lb_endpoints/0/endpoint/address/pipe/path"))
+            && let Some(pipe) =
+                map.get_mut("load_assignment").and_then(|load| load.pointer_mut("/endpoints/0/lb_endpoints/0/endpoint/address/pipe/path"))
         {
             *pipe = json!(socket);
             pointed = true;

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::gateway::binary;
 use crate::{Client, Connection, Dns, Mount, Origin, PATIENCE, TestCa, admin, processes};

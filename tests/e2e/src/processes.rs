@@ -24,7 +24,8 @@ pub(crate) fn signal_group(leader: u32, signal: Signal) -> Result<()> {
 }
 
 /// Whether a process has ended; a zombie has.
-pub(crate) fn has_ended(process: u32) -> bool {
+#[must_use]
+pub fn has_ended(process: u32) -> bool {
     // The state follows the name, which is in parentheses and may hold any (proc_pid_stat(5)).
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
