@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::{ProcessingMode, processing_mode};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{ExternalProcessor, ExternalProcessorServer};
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyMutation, BodyResponse, CommonResponse, HeadersResponse, ProcessingRequest, ProcessingResponse, StreamedBodyResponse,
+    BodyMutation, BodyResponse, CommonResponse, HeadersResponse, HttpHeaders, ProcessingRequest, ProcessingResponse, StreamedBodyResponse,
     TrailersResponse, body_mutation, processing_request, processing_response,
 };
 use tokio::net::UnixListener;
@@ -51,7 +51,7 @@ async fn pass(mut requests: Streaming<ProcessingRequest>, answers: Answers) {
     let (mut held, mut head_withheld) = (Vec::new(), false);
     while let Ok(Some(message)) = requests.message().await {
         let replies = match message.request {
-            Some(processing_request::Request::RequestHeaders(head)) if head.end_of_stream => vec![head_passes()],
+            Some(processing_request::Request::RequestHeaders(head)) if head.end_of_stream || is_connect(&head) => vec![head_passes()],
             Some(processing_request::Request::RequestHeaders(_)) => {
                 head_withheld = true;
                 vec![ProcessingResponse { mode_override: Some(duplex()), ..ProcessingResponse::default() }]
@@ -75,6 +75,12 @@ async fn pass(mut requests: Streaming<ProcessingRequest>, answers: Answers) {
             }
         }
     }
+}
+
+/// Whether this opens a tunnel: what comes through it has no end to wait for, and is asked about inside.
+fn is_connect(head: &HttpHeaders) -> bool {
+    let headers = head.headers.as_ref().map(|map| &map.headers[..]).unwrap_or_default();
+    headers.iter().any(|header| header.key == ":method" && (header.raw_value == b"CONNECT" || header.value == "CONNECT"))
 }
 
 /// The head, if it is still withheld, and all of the body.
