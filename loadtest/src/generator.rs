@@ -20,8 +20,8 @@ use crate::scenario::Scenario;
 use crate::source::Source;
 use crate::tally::{Fate, Tally};
 
-/// After the last request was due, answers are waited for this long.
-const GRACE: Duration = Duration::from_secs(10);
+/// After the last request was due, answers are waited for this long: mitmproxy takes seconds for 256 KiB.
+const GRACE: Duration = Duration::from_secs(40);
 /// Connections are set up before the clock starts, within this.
 const SET_UP: Duration = Duration::from_secs(30);
 /// Of an answer that is not 200, this much is kept.

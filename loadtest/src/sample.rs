@@ -13,7 +13,8 @@ use crate::usage::Meter;
 use crate::world::{Target, World};
 
 /// The quantiles that are kept.
-const QUANTILES: [f64; 11] = [0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.999, 1.0];
+const QUANTILES: [f64; 20] =
+    [0.0, 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0];
 /// In an overloaded moment a connection may break; more than this part of all requests fails the run.
 const ALLOWED: f64 = 0.001;
 
