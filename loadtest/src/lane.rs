@@ -41,7 +41,8 @@ impl Lane {
         match slot.take() {
             Some(Sender::Http1(mut sender)) => {
                 // Closed while it was idle: not an error of a request.
-                if sender.ready().await.is_ok() {
+                let open = sender.ready().await.is_ok();
+                if open {
                     return Ok(Sender::Http1(sender));
                 }
             }
