@@ -5,18 +5,18 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 
 fn loadtest(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(args).stdin(Stdio::null()).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_loadtest")).args(args).stdin(Stdio::null()).output().expect("the tool runs")
 }
 
 fn run(scenario: &str, target: &str, more: &[&str]) -> Value {
-    let file = tempfile::NamedTempFile::new().unwrap();
+    let file = tempfile::NamedTempFile::new().expect("a file");
     let json = file.path().display().to_string();
     let mut args = vec!["run", scenario, "--target", target, "--json", &json];
     args.extend(more);
     let output = loadtest(&args);
     assert!(output.status.success(), "{scenario} on {target}: {}", String::from_utf8_lossy(&output.stderr));
     assert!(output.stderr.is_empty(), "nothing but a terminal gets a live line: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&std::fs::read(file.path()).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(file.path()).expect("the figures")).expect("JSON")
 }
 
 #[test]
