@@ -34,8 +34,9 @@ const PART: f64 = 0.5;
 /// Requests that are held in the middle of their bodies, and how much each has sent: nearly the buffer limit (1 MiB).
 const HELD: usize = 48;
 const HELD_BYTES: usize = (1 << 20) - (64 << 10);
-/// How often they are held, one time after the other.
-const HELD_TIMES: usize = 3;
+/// How often they are held, one time after the other, and how long what is given up is waited for.
+const HELD_TIMES: usize = 4;
+const HELD_PAUSE: Duration = Duration::from_secs(2);
 
 /// All that was measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -155,6 +156,7 @@ async fn held(world: &World) -> Result<Vec<f64>> {
     let base = scanner.first().context("no scanner")?.resident()?;
     let mut all = Vec::new();
     for _ in 0..HELD_TIMES {
+        tokio::time::sleep(HELD_PAUSE).await;
         let now = scanner[0].resident()?;
         let grown = held::growth(route, &scanner, HELD, Some(HELD_BYTES)).await?;
         // Against the beginning: what was not given back counts.

@@ -27,13 +27,26 @@ pub(crate) struct Row {
     pub(crate) rate_per_s: f64,
     /// Pairs of quantile and latency, µs.
     pub(crate) quantiles_us: Vec<(f64, f64)>,
-    /// Process, µs a request, ms a MiB.
-    pub(crate) cpu: Vec<(String, f64, Option<f64>)>,
-    /// The most memory, MiB, by process.
-    pub(crate) resident_mib: Vec<(String, f64)>,
+    pub(crate) costs: Vec<Cost>,
+}
+
+/// What one process took.
+#[derive(Debug, Clone)]
+pub(crate) struct Cost {
+    pub(crate) role: String,
+    pub(crate) us_per_request: f64,
+    /// None where there are no bodies.
+    pub(crate) ms_per_mib: Option<f64>,
+    /// The most over the rounds.
+    pub(crate) resident_mib: f64,
 }
 
 impl Row {
+    /// What a process took, if there was one of that role.
+    pub(crate) fn cost(&self, role: &str) -> Option<&Cost> {
+        self.costs.iter().find(|cost| cost.role == role)
+    }
+
     /// The latency at a kept quantile, µs.
     pub(crate) fn quantile_us(&self, quantile: f64) -> f64 {
         self.quantiles_us.iter().find(|(kept, _)| (kept - quantile).abs() < 1e-9).map_or(f64::NAN, |(_, us)| *us)
@@ -90,19 +103,19 @@ pub(super) fn peak(samples: &[Sample], scenario: &str, target: Target) -> f64 {
 fn row(samples: &[&Sample]) -> Row {
     let first = samples[0];
     let over = |figure: &dyn Fn(&Sample) -> f64| median(samples.iter().map(|s| figure(s)).collect());
-    let cpu = first.cpu_s.keys().map(|role| {
-        let mib = first.cpu_ms_per_mib(role).map(|_| over(&|s| s.cpu_ms_per_mib(role).unwrap_or(f64::NAN)));
-        (role.clone(), over(&|s| s.cpu_us_per_request(role).unwrap_or(f64::NAN)), mib)
+    let costs = first.cpu_s.keys().map(|role| Cost {
+        role: role.clone(),
+        us_per_request: over(&|s| s.cpu_us_per_request(role).unwrap_or(f64::NAN)),
+        ms_per_mib: first.cpu_ms_per_mib(role).map(|_| over(&|s| s.cpu_ms_per_mib(role).unwrap_or(f64::NAN))),
+        resident_mib: samples.iter().filter_map(|s| s.resident_mib.get(role)).copied().fold(0.0, f64::max),
     });
-    let most = |role: &String| samples.iter().filter_map(|s| s.resident_mib.get(role)).copied().fold(0.0, f64::max);
     Row {
         scenario: first.scenario.clone(),
         target: first.target,
         open: first.meant_per_s.is_some(),
         rate_per_s: over(&|s| s.rate_per_s),
         quantiles_us: first.quantiles_us.iter().map(|(quantile, _)| (*quantile, over(&|s| s.quantile_us(*quantile)))).collect(),
-        cpu: cpu.collect(),
-        resident_mib: first.resident_mib.keys().map(|role| (role.clone(), most(role))).collect(),
+        costs: costs.collect(),
     }
 }
 

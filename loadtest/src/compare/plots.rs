@@ -64,6 +64,7 @@ fn peak_chart(
         |x: &f64| if x.fract() == 0.5 { names.get(*x as usize).map_or_else(String::new, |name| (*name).to_owned()) } else { String::new() };
     chart
         .configure_mesh()
+        .light_line_style(TRANSPARENT)
         .disable_x_mesh()
         .x_labels(names.len() * 2 + 1)
         .x_label_formatter(&label)
@@ -124,7 +125,13 @@ fn latency_chart(area: &DrawingArea<SVGBackend<'_>, Shift>, figures: &Figures, n
         .build_cartesian_2d(0.0..(DRAWN.len() - 1) as f64, (0.05..top).log_scale())?;
     let label =
         |x: &f64| DRAWN.get(x.round() as usize).map_or_else(String::new, |quantile| format!("p{}", (quantile * 1000.0).round() / 10.0));
-    chart.configure_mesh().x_labels(DRAWN.len()).x_label_formatter(&label).y_label_formatter(&|y| format!("{y:.1}")).draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_labels(DRAWN.len())
+        .x_label_formatter(&label)
+        .y_label_formatter(&|y| format!("{y:.1}"))
+        .draw()?;
     for row in rows {
         let colour = colour(row.target);
         chart
@@ -132,6 +139,11 @@ fn latency_chart(area: &DrawingArea<SVGBackend<'_>, Shift>, figures: &Figures, n
             .label(row.target.name())
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour.stroke_width(2)));
     }
-    chart.configure_series_labels().background_style(WHITE).border_style(BLACK.mix(0.2)).position(SeriesLabelPosition::UpperLeft).draw()?;
+    chart
+        .configure_series_labels()
+        .background_style(WHITE)
+        .border_style(BLACK.mix(0.2))
+        .position(SeriesLabelPosition::LowerRight)
+        .draw()?;
     Ok(())
 }

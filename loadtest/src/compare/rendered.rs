@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::figures::{Figures, Row};
+use super::figures::Figures;
 use super::{Comparison, HELD, PART, plots};
 use crate::scenario;
 use crate::world::Target;
@@ -18,7 +18,7 @@ pub(crate) fn report(comparison: &Comparison, figures: &Figures) -> Result<Strin
     peaks(&mut text, figures)?;
     latencies(&mut text, figures)?;
     costs(&mut text, figures)?;
-    memory(&mut text, comparison, figures)?;
+    memory(&mut text, comparison)?;
     Ok(text)
 }
 
@@ -103,33 +103,43 @@ fn latencies(text: &mut String, figures: &Figures) -> std::fmt::Result {
 fn costs(text: &mut String, figures: &Figures) -> std::fmt::Result {
     writeln!(
         text,
-        "### Processor time\n\nOf each process, at the peak: µs for a request, and ms for a MiB of body where there is one (all of the time, by all of the bytes). A billion requests take as many processor hours as the µs divided by 3.6.\n"
+        "### Processor time and memory\n\nAt the peak, by process: µs of processor time for a request, and the most resident memory after a run. The processor is the floor's, the scanner, or mitmproxy; ms a MiB is of the proxy and its processor together, for a MiB of body (all of the time, by all of the bytes). A billion requests take as many processor hours as the µs divided by 3.6.\n"
     )?;
-    writeln!(text, "| scenario | target | process | µs a request | ms a MiB |\n|---|---|---|---|---|")?;
+    writeln!(
+        text,
+        "| scenario | target | Envoy µs | processor µs | generator µs | ms a MiB | Envoy MiB | processor MiB |\n|{}",
+        "---|".repeat(8)
+    )?;
     for row in figures.rows.iter().filter(|row| !row.open) {
-        for (role, us, mib) in &row.cpu {
-            let mib = mib.map_or_else(String::new, |ms| format!("{ms:.2}"));
-            writeln!(text, "| {} | {} | {role} | {us:.0} | {mib} |", row.scenario, row.target.name())?;
-        }
+        let processor = ["floor", "scanner", "mitmproxy"].into_iter().find(|role| row.cost(role).is_some()).unwrap_or_default();
+        let us = |role| row.cost(role).map_or_else(String::new, |cost| format!("{:.0}", cost.us_per_request));
+        let mib = |role| row.cost(role).map_or_else(String::new, |cost| format!("{:.0}", cost.resident_mib));
+        let of_mib: Vec<f64> = ["envoy", processor].iter().filter_map(|role| row.cost(role)?.ms_per_mib).collect();
+        let of_mib = if of_mib.is_empty() { String::new() } else { format!("{:.2}", of_mib.iter().sum::<f64>()) };
+        writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {of_mib} | {} | {} |",
+            row.scenario,
+            row.target.name(),
+            us("envoy"),
+            us(processor),
+            us("generator"),
+            mib("envoy"),
+            mib(processor)
+        )?;
     }
     writeln!(text)
 }
 
-fn memory(text: &mut String, comparison: &Comparison, figures: &Figures) -> std::fmt::Result {
-    writeln!(text, "### Memory\n")?;
-    if !comparison.held_kib.is_empty() {
-        let times = comparison.held_kib.iter().map(|kib| format!("{kib:.0}")).collect::<Vec<_>>().join(", ");
-        writeln!(
-            text,
-            "The scanner for one of {HELD} requests that each have sent 960 KiB of their bodies and wait, one time after the other, against the beginning: {times} KiB.\n"
-        )?;
+fn memory(text: &mut String, comparison: &Comparison) -> std::fmt::Result {
+    if comparison.held_kib.is_empty() {
+        return Ok(());
     }
-    let of = |row: &Row| row.resident_mib.iter().map(|(role, mib)| format!("{role} {mib:.0}")).collect::<Vec<_>>().join(", ");
-    writeln!(text, "Resident after the runs, the most, MiB:\n\n| scenario | target | processes |\n|---|---|---|")?;
-    for row in figures.rows.iter().filter(|row| !row.open) {
-        writeln!(text, "| {} | {} | {} |", row.scenario, row.target.name(), of(row))?;
-    }
-    Ok(())
+    let times = comparison.held_kib.iter().map(|kib| format!("{kib:.0}")).collect::<Vec<_>>().join(", ");
+    writeln!(
+        text,
+        "The scanner's memory for one of {HELD} requests that each have sent 960 KiB of their bodies and wait, one time after the other, against the beginning: {times} KiB."
+    )
 }
 
 /// A rate, with as many digits as it is good for.
