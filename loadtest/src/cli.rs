@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -116,8 +117,8 @@ fn start(cli: Cli) -> Result<()> {
             _ = end.recv() => bail!("stopped"),
         }
     });
-    // Connections may still be open; nobody waits for them.
-    runtime.shutdown_background();
+    // A gateway that is just being started must be waited for, or it would outlive us.
+    runtime.shutdown_timeout(Duration::from_secs(60));
     result
 }
 
