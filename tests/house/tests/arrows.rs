@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use portcullis_house::{files, metadata, root};
 
 /// For each crate of the house, the crates of the house it may depend on outside tests.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("portcullis-simd", &[]),
     ("portcullis-git", &[]),
     ("portcullis-calls", &[]),
