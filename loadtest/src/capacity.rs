@@ -64,10 +64,12 @@ pub(crate) async fn run(args: &CapacityArgs) -> Result<()> {
     let command = format!("loadtest {}", std::env::args().skip(1).collect::<Vec<_>>().join(" "));
     let capacity = Capacity { measured: Measured::now(&command)?, costs, memory, service_times_us, load, mint_us_per_leaf };
     out::line(&capacity.table())?;
-    if args.write {
-        let file = root().join("loadtest/results/capacity.json");
-        std::fs::create_dir_all(file.parent().context("a folder")?)?;
-        std::fs::write(&file, serde_json::to_string_pretty(&capacity)? + "\n").with_context(|| file.display().to_string())?;
+    let kept = args.write.then(|| root().join("loadtest/results/capacity.json"));
+    for file in kept.iter().chain(&args.json) {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        std::fs::write(file, serde_json::to_string_pretty(&capacity)? + "\n").with_context(|| file.display().to_string())?;
         out::note(&format!("stored in {}", file.display()));
     }
     Ok(())

@@ -93,6 +93,9 @@ pub(crate) struct CapacityArgs {
     /// Store the figures in loadtest/results/capacity.json.
     #[arg(long)]
     pub(crate) write: bool,
+    /// Store the figures in this file, of whatever build they are.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
 }
 
 /// Runs what the command line says.

@@ -109,7 +109,10 @@ fn envoy_types_stop_at_the_scanner() {
 fn unsafe_stands_in_one_file() {
     let root = root();
     let mut users = Vec::new();
-    for file in ["crates", "services", "tests", "loadtest/src", "loadtest/tests", "loadtest/queues"].iter().flat_map(|d| files(&root.join(d), ".rs")) {
+    for file in ["crates", "services", "tests", "loadtest/src", "loadtest/tests", "loadtest/queues"]
+        .iter()
+        .flat_map(|d| files(&root.join(d), ".rs"))
+    {
         let text = std::fs::read_to_string(&file).expect("readable");
         if text.contains(concat!("unsafe", " {")) || text.contains(concat!("unsafe", " fn")) || text.contains(concat!("unsafe", " impl")) {
             users.push(file.strip_prefix(&root).expect("below the root").to_owned());
