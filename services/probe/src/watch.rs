@@ -66,7 +66,7 @@ impl Metrics {
 /// After a run that told nothing for sure the next comes this soon, and each time twice as late: the gateway may only be starting.
 const SOON: Duration = Duration::from_secs(15);
 
-/// Runs until shutdown, each run `every` after the beginning of the one before, or [`SOON`] where a try failed and nothing escaped; tells
+/// Runs until shutdown, each run `every` after the beginning of the one before, or sooner (15 s, then ever later) where a try failed and nothing escaped; tells
 /// each report, in metrics, in the log and to `tell`.
 pub async fn watch(
     settings: &Settings,

@@ -67,7 +67,7 @@ impl World {
         tokio::time::sleep(Duration::from_millis(500)).await;
         let during = self.worked(load).await;
         let mib = |role: &str| self.stack.rss(role) / MIB;
-        println!(
+        eprintln!(
             "{what}: neighbour p50 {before:.1} ms alone, {during:.1} ms meanwhile ({:.2} x); envoy {} MiB, scanner {} MiB, certificates {} MiB",
             during / before,
             mib("envoy"),
