@@ -8,13 +8,15 @@
 mod avx2;
 mod class;
 mod find;
+mod kinds;
 mod masks;
 mod runs;
 
 pub use class::Class;
 pub use find::find;
-pub use masks::{count, masks, repeats};
-pub use runs::next_run;
+pub use kinds::{Kinds, Seen, seen};
+pub use masks::{count, masks, repeats, same};
+pub use runs::{next_run, runs};
 
 /// Runs `f` compiled for the best that this processor has: loops over bytes become loops over vectors. What `f` calls must be
 /// `#[inline(always)]` to be compiled so too. The answer is the same on all processors.

@@ -44,6 +44,52 @@ pub(crate) fn next_run_with(bytes: &[u8], from: usize, least: usize, mask: impl 
     (end >= start && end - start >= least && at >= end && start < end).then_some(start..end)
 }
 
+/// Puts into `out` all runs that [`next_run`] finds in `bytes` one after the other.
+pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::runs(bytes, class, least, out);
+    }
+    runs_with(bytes, least, out, |block| portable(block, class));
+}
+
+#[inline(always)]
+pub(crate) fn runs_with(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>, mask: impl Fn(&[u8; 64]) -> u64) {
+    out.clear();
+    let least = least.max(1);
+    // Where the members that stand right before a block begin.
+    let mut start = 0;
+    let mut each = |at: usize, members: u64| {
+        if members == u64::MAX {
+            return;
+        }
+        let lead = members.trailing_ones() as usize;
+        if at - start + lead >= least {
+            out.push(start..at + lead);
+        }
+        let inner = members & members.wrapping_add(1);
+        let mut whole = long(inner, least);
+        while whole != 0 {
+            let first = whole.trailing_zeros() as usize;
+            let end = first + (inner >> first).trailing_ones() as usize;
+            if end == 64 {
+                break;
+            }
+            out.push(at + first..at + end);
+            whole &= u64::MAX << end;
+        }
+        start = at + 64 - members.leading_ones() as usize;
+    };
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    blocks.iter().enumerate().for_each(|(i, block)| each(64 * i, mask(block)));
+    if !rest.is_empty() {
+        each(64 * blocks.len(), tail(rest, mask));
+    }
+    if start < bytes.len() && bytes.len() - start >= least {
+        out.push(start..bytes.len());
+    }
+}
+
 /// The places at which `least` members in a row begin, all of them in the block.
 #[inline(always)]
 fn long(members: u64, least: usize) -> u64 {
@@ -90,7 +136,13 @@ mod tests {
                 start += word.len() + 1;
             }
             prop_assert_eq!(all(bytes, |at| next_run(bytes, at, &class, least)), expected.clone());
-            prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected);
+            prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected.clone());
+            let mut ways = [vec![3..4], Vec::new()];
+            runs(bytes, &class, least, &mut ways[0]);
+            runs_with(bytes, least, &mut ways[1], |block| portable(block, &class));
+            for way in ways {
+                prop_assert_eq!(way, expected.clone());
+            }
         }
     }
 
