@@ -83,7 +83,7 @@ pub(super) fn texty(bytes: &[u8]) -> bool {
 
 /// Whether bytes begin like a compressed stream, an archive, a document or something that cannot be opened.
 pub(super) fn packed(bytes: &[u8]) -> bool {
-    magic::certain(bytes).is_some() || magic::document(bytes)
+    magic::possible(bytes) && (magic::certain(bytes).is_some() || magic::document(bytes))
 }
 
 /// Whether bytes may begin like one, as far as so few can tell.

@@ -90,6 +90,25 @@ pub(super) fn certain(bytes: &[u8]) -> Option<Form> {
     form(bytes).or_else(|| media::kind(bytes).map(Form::Media)).or_else(|| sealed::first(bytes).map(Form::Sealed))
 }
 
+/// Whether bytes may be anything that [`certain`] or [`document`] knows: the cheap question.
+pub(super) fn possible(bytes: &[u8]) -> bool {
+    static FIRST: [bool; 256] = {
+        let mut first = BEGINNINGS;
+        let mut i = 0;
+        while i < 256 {
+            // zstd's skippable frames, OpenPGP's session keys, and the first characters of the other magics.
+            first[i] |= matches!(i, 0x50..=0x5f | 0x84..=0x87 | 0x8c..=0x8f | 0xc1 | 0xc3 | 0x60 | 0x30 | 0x7f | 0xd0 | 0xfe);
+            first[i] |= matches!(i as u8, b'G' | b'R' | b'a' | b'S' | b'M' | b'L' | b'7' | b'%' | b'b' | b'!' | b'I' | b'O');
+            i += 1;
+        }
+        first
+    };
+    bytes.first().is_some_and(|b| FIRST[usize::from(*b)])
+        || bytes.get(2..4) == Some(b"-l")
+        || bytes.get(7..9) == Some(b"**")
+        || bytes.get(257..262) == Some(b"ustar")
+}
+
 /// Whether bytes are a document or a picture that may hold text in parts of its own.
 pub(super) fn document(bytes: &[u8]) -> bool {
     const MAGICS: [&[u8]; 16] = [
@@ -122,4 +141,29 @@ fn lzma(bytes: &[u8]) -> bool {
     let shape = dictionary >> dictionary.trailing_zeros().min(31);
     let length = u64::from_le_bytes(length);
     matches!(shape, 1 | 3) && (length == u64::MAX || length < 1 << 38)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_is_known_is_possible(start in any::<[u8; 4]>(), second in 0..64_u8, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let magics: [&[u8]; 8] = [b"", b"\x1f\x8b\x08\0", b"xx-lh5-", b"1234567**ACE**", b"MSCF\0\0\0\0", b"age-encryption.org/v1\n1234567", b"0\x03\x02\x01\x03\x30", b"SQLite format 3\0"];
+            for magic in magics {
+                for mut text in [[magic, &bytes].concat(), [&start[..], &bytes].concat(), [&start[..1], &[second], &[3, 9, 9, 9, 9, 9, 9, 9, 9, 1], &bytes].concat()] {
+                    prop_assert!(possible(&text) || !(certain(&text).is_some() || document(&text)));
+                    if text.len() > 262 {
+                        text[257..262].copy_from_slice(b"ustar");
+                        prop_assert!(possible(&text));
+                    }
+                }
+            }
+        }
+    }
 }
