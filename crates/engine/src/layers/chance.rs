@@ -41,6 +41,27 @@ pub(super) fn encoded(run: &[u8]) -> bool {
     turns(run.iter(), CHANGES - 1)
 }
 
+/// How far a text looks made by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Chance {
+    /// So little that no part of it looks so.
+    No,
+    /// A part of it may look so, of which another character stands before than in the text.
+    Nearly,
+    /// As [`by_chance`] says.
+    Yes,
+}
+
+/// How far a text without blanks looks made by chance, for itself and for all parts of it.
+pub(super) fn judged(text: &[u8]) -> Chance {
+    // The first character of a part is of another kind than none.
+    match (turns(text.iter(), CHANGES - 1), || turns(text.iter(), CHANGES)) {
+        (false, _) => Chance::No,
+        (true, more) if more() => Chance::Yes,
+        _ => Chance::Nearly,
+    }
+}
+
 /// Whether so many of some bytes near each other are of another kind than the one before. A small letter behind a capital is how words begin.
 fn turns<'b>(mut bytes: impl Iterator<Item = &'b u8>, least: u32) -> bool {
     // The changes of late, the newest lowest, and how many they are.

@@ -187,8 +187,8 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flo
     let radices: &[u32] = if let Some(radix) = &prefix { std::slice::from_ref(radix) } else { &[10, 8] };
     for radix in radices {
         let value = |n: &Number| {
-            let text = std::str::from_utf8(bytes.get(n.at..n.at + n.len)?).ok()?;
-            (n.radix == prefix).then(|| u8::from_str_radix(text, *radix).ok())?
+            let text = bytes.get(n.at..n.at + n.len)?;
+            (n.radix == prefix).then(|| code(text, *radix))?
         };
         let Some(text) = numbers.iter().map(value).collect::<Option<Vec<u8>>>() else { continue };
         if readable(&text) || super::container::packed(&text) || (prefix.is_some() && super::container::worth(&text)) {
@@ -196,6 +196,12 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flo
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The number that digits are, if it is a byte.
+fn code(digits: &[u8], radix: u32) -> Option<u8> {
+    let value = digits.iter().try_fold(0_u32, |n, b| Some((n * radix + char::from(*b).to_digit(radix)?).min(0x1000)))?;
+    u8::try_from(value).ok().filter(|_| !digits.is_empty())
 }
 
 fn name(radix: u32) -> crate::LayerId {
@@ -219,7 +225,7 @@ fn triples(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
     }
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
     for radix in [10, 8] {
-        let value = |code: &[u8]| u8::from_str_radix(std::str::from_utf8(code).ok()?, radix).ok().filter(u8::is_ascii);
+        let value = |digits: &[u8]| code(digits, radix).filter(u8::is_ascii);
         if let Some(text) = text.chunks(3).map(value).collect::<Option<Vec<u8>>>().filter(|text| readable(text)) {
             return sink.run(text, run, name(radix), None);
         }

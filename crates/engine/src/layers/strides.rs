@@ -116,40 +116,54 @@ fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
 
 /// The strides that are looked for, the longest of them a little more than a row may have.
 const STRIDES: RangeInclusive<u32> = 2..=21;
-/// So many words of marks are looked at for one stride before the next.
-const CHUNK: usize = 32;
-/// Words before those: the fifth mark in a row may stand so far back.
+/// Words before those that are looked at: the fifth mark in a row may stand so far back.
 const BEFORE: usize = 2;
+/// So many words are looked at together, with those before.
+const CHUNK: usize = 34;
+/// The same in short texts.
+const SHORT: usize = 6;
 
 /// Where marks stand that have enough others one stride before each other, each with its stride: 64 places at a time. They may be of several
 /// kinds, which [`step`] tells. The first [`BEFORE`] words stand for nothing.
 #[inline(always)]
 fn in_step(marks: &[u64], places: &mut Vec<(usize, usize)>) {
-    let mut at = BEFORE;
-    while at < marks.len() {
-        let end = marks.len().min(at + CHUNK);
-        let chunk = marks.get(at - BEFORE..end).unwrap_or_default();
-        for stride in STRIDES {
-            // Marks with another before them, for one word more than is looked at.
-            let mut pairs = [0; CHUNK + 1];
-            let two = |one: u64, before: u64, by: u32| one << by | before >> (64 - by);
-            for (pair, words) in pairs.iter_mut().zip(chunk.windows(2)) {
-                *pair = words[1] & two(words[1], words[0], stride);
+    let mut at = 0;
+    while at + BEFORE < marks.len() {
+        let rest = marks.get(at..).unwrap_or_default();
+        at += if rest.len() <= SHORT { chunk::<SHORT>(rest, at, places) } else { chunk::<CHUNK>(rest, at, places) };
+    }
+}
+
+/// The first words of `marks`, of which the first is number `at`; how far to go on. Words beyond the end are empty, and all loops of one length.
+#[inline(always)]
+fn chunk<const WORDS: usize>(marks: &[u64], at: usize, places: &mut Vec<(usize, usize)>) -> usize {
+    let (mut words, mut pairs, mut found) = ([0_u64; WORDS], [0_u64; WORDS], [0_u64; WORDS]);
+    words.iter_mut().zip(marks).for_each(|(word, marks)| *word = *marks);
+    for stride in STRIDES {
+        // Marks with another before them.
+        for i in 1..WORDS {
+            pairs[i] = words[i] & (words[i] << stride | words[i - 1] >> (64 - stride));
+        }
+        let (twice, by) = (2 * stride, 4 * stride % 64);
+        let mut any = 0;
+        if 4 * stride < 64 {
+            for i in BEFORE..WORDS {
+                let two = pairs[i] & (pairs[i] << twice | pairs[i - 1] >> (64 - twice));
+                found[i] = two & (words[i] << by | words[i - 1] >> (64 - by));
+                any |= found[i];
             }
-            let mut found = [0; CHUNK];
-            let mut any = 0;
-            let (near, by) = (4 * stride < 64, 4 * stride % 64);
-            for ((found, pairs), words) in found.iter_mut().zip(pairs.windows(2)).zip(chunk.windows(3)) {
-                let (one, before) = if near { (words[2], words[1]) } else { (words[1], words[0]) };
-                *found = pairs[1] & two(pairs[1], pairs[0], 2 * stride) & (one << by | before >> 1 >> (63 - by));
-                any |= *found;
-            }
-            if any != 0 {
-                each_bit(&found, |bit| places.push((64 * (at - BEFORE) + bit, stride as usize)));
+        } else {
+            for i in BEFORE..WORDS {
+                let two = pairs[i] & (pairs[i] << twice | pairs[i - 1] >> (64 - twice));
+                found[i] = two & (words[i - 1] << by | words[i - 2] >> 1 >> (63 - by));
+                any |= found[i];
             }
         }
-        at = end;
+        if any != 0 {
+            each_bit(&found[BEFORE..], |bit| places.push((64 * at + bit, stride as usize)));
+        }
     }
+    WORDS - BEFORE
 }
 
 #[inline(always)]

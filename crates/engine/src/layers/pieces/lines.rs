@@ -106,7 +106,7 @@ fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Ra
     let (a, b) = (bytes.get(one.clone())?, bytes.get(other.clone())?);
     let (first, second) = head(a, b)?;
     let (x, y) = (a.get(first..)?, b.get(second..)?);
-    let same = x.iter().rev().zip(y.iter().rev()).take_while(|(p, q)| p == q).count();
+    let same = same_end(x, y);
     // The end begins where a word does not.
     let tail = x.get(x.len() - same..)?;
     let tail = tail.iter().position(|b| !part_of_word(*b)).map_or(0, |i| same - i);
@@ -132,7 +132,7 @@ fn part_of_word(byte: u8) -> bool {
 fn head(a: &[u8], b: &[u8]) -> Option<(usize, usize)> {
     let (mut i, mut j) = (0, 0);
     loop {
-        let same = a.get(i..)?.iter().zip(b.get(j..)?).take_while(|(p, q)| p == q).count();
+        let same = same_beginning(a.get(i..)?, b.get(j..)?);
         (i, j) = (i + same, j + same);
         // The number in which they differ begins where it may be the same still.
         let digits = a.get(..i)?.iter().rev().take(j).take_while(|b| b.is_ascii_digit()).count();
@@ -149,6 +149,22 @@ fn head(a: &[u8], b: &[u8]) -> Option<(usize, usize)> {
     let end = text.iter().rposition(|b| !part_of_word(*b) || *b == b'=').map(|i| i + 1);
     let end = end.or_else(|| text.first().filter(|b| !b.is_ascii_alphanumeric()).map(|_| 1))?;
     Some((end, j - (i - end)))
+}
+
+/// How many bytes two texts begin with are the same.
+fn same_beginning(a: &[u8], b: &[u8]) -> usize {
+    let ((x, _), (y, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let whole = 8 * x.iter().zip(y).take_while(|(p, q)| p == q).count();
+    let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
+    whole + a.iter().zip(b).take_while(|(p, q)| p == q).count()
+}
+
+/// How many bytes two texts end with are the same.
+fn same_end(a: &[u8], b: &[u8]) -> usize {
+    let ((_, x), (_, y)) = (a.as_rchunks::<8>(), b.as_rchunks::<8>());
+    let whole = 8 * x.iter().rev().zip(y.iter().rev()).take_while(|(p, q)| p == q).count();
+    let (a, b) = (a.get(..a.len() - whole).unwrap_or_default(), b.get(..b.len() - whole).unwrap_or_default());
+    whole + a.iter().rev().zip(b.iter().rev()).take_while(|(p, q)| p == q).count()
 }
 
 /// The number at `at` and how many digits it has, if it is short and no letter follows.
