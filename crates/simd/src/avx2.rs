@@ -5,12 +5,13 @@ use std::arch::x86_64::{
     __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
     _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
 };
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use crate::kinds::{Seen, seen_with};
 use crate::masks::repeats_with;
 use crate::masks::{count_with, masks_with};
 use crate::runs::{next_run_with, runs_with};
+use crate::steps::in_step_with;
 use crate::{Class, Kinds};
 
 /// Whether the processor has what the functions of this module are compiled for.
@@ -26,14 +27,14 @@ pub(crate) fn available() -> bool {
 ///
 /// If the processor is not [`available`].
 #[inline(always)]
-pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn run<A, R>(arguments: A, f: impl FnOnce(A) -> R) -> R {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn inner<R>(f: impl FnOnce() -> R) -> R {
-        f()
+    fn inner<A, R>(arguments: A, f: impl FnOnce(A) -> R) -> R {
+        f(arguments)
     }
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
-    unsafe { inner(f) }
+    unsafe { inner(arguments, f) }
 }
 
 /// As [`crate::next_run`].
@@ -80,6 +81,17 @@ pub(crate) fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Rang
     unsafe { inner(bytes, class, least, out) }
 }
 
+/// As [`crate::high_runs`].
+pub(crate) fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+        runs_with(bytes, least, out, |block| high(block));
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(bytes, least, out) }
+}
+
 /// As [`crate::repeats`].
 pub(crate) fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -89,6 +101,17 @@ pub(crate) fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, out) }
+}
+
+/// As [`crate::in_step`].
+pub(crate) fn in_step(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
+        in_step_with(marks, strides, out);
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(marks, strides, out) }
 }
 
 /// As [`crate::same`].
@@ -130,6 +153,14 @@ pub(crate) fn seen(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, kinds) }
+}
+
+/// A bit for each byte beyond ASCII.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high(block: &[u8; 64]) -> u64 {
+    let (halves, _) = block.as_chunks::<32>();
+    halves.iter().rev().fold(0, |all, half| all << 32 | u64::from(_mm256_movemask_epi8(load(half)).cast_unsigned()))
 }
 
 /// A bit for each byte that is the same in both.

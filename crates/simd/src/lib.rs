@@ -11,20 +11,23 @@ mod find;
 mod kinds;
 mod masks;
 mod runs;
+mod steps;
 
 pub use class::Class;
 pub use find::find;
 pub use kinds::{Kinds, Seen, seen};
 pub use masks::{count, masks, repeats, same};
-pub use runs::{next_run, runs};
+pub use runs::{high_runs, next_run, runs};
+pub use steps::in_step;
 
-/// Runs `f` compiled for the best that this processor has: loops over bytes become loops over vectors. What `f` calls must be
-/// `#[inline(always)]` to be compiled so too. The answer is the same on all processors.
+/// Runs `f` compiled for the best that this processor has: loops over bytes become loops over vectors. `f` is a function that is
+/// `#[inline(always)]`, as is what it calls; a closure is compiled so only where the compiler happens to think that worth it. The answer is the
+/// same on all processors.
 #[inline(always)]
-pub fn best<R>(f: impl FnOnce() -> R) -> R {
+pub fn best<A, R>(arguments: A, f: impl FnOnce(A) -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     if avx2::available() {
-        return avx2::run(f);
+        return avx2::run(arguments, f);
     }
-    f()
+    f(arguments)
 }

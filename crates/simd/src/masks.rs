@@ -59,7 +59,7 @@ pub fn same(block: &[u8; 64], byte: u8) -> u64 {
 
 /// A word of 64 flags.
 #[inline(always)]
-fn eight_by_eight(flag: impl Fn(usize) -> bool) -> u64 {
+pub(crate) fn eight_by_eight(flag: impl Fn(usize) -> bool) -> u64 {
     let flags: [u8; 64] = std::array::from_fn(|i| u8::from(flag(i)));
     let (parts, _) = flags.as_chunks::<8>();
     parts.iter().rev().fold(0, |all, part| all << 8 | gathered(*part))

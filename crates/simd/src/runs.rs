@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::Class;
-use crate::masks::{portable, tail};
+use crate::masks::{eight_by_eight, portable, tail};
 
 /// The next run of at least `least` bytes of a class that begins at or after `from`, as long as it goes.
 #[must_use]
@@ -51,6 +51,15 @@ pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize
         return crate::avx2::runs(bytes, class, least, out);
     }
     runs_with(bytes, least, out, |block| portable(block, class));
+}
+
+/// As [`runs`], for bytes beyond ASCII.
+pub fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::high_runs(bytes, least, out);
+    }
+    runs_with(bytes, least, out, |block| eight_by_eight(|i| !block[i].is_ascii()));
 }
 
 #[inline(always)]
@@ -144,6 +153,15 @@ mod tests {
                 prop_assert_eq!(way, expected.clone());
             }
         }
+    }
+
+    #[test]
+    fn runs_beyond_ascii_are_found() {
+        let text = format!("{} {}{}a", "\u{e9}".repeat(3), "x".repeat(80), "\u{e9}".repeat(70));
+        let mut ways = [Vec::new(), Vec::new()];
+        high_runs(text.as_bytes(), 6, &mut ways[0]);
+        runs_with(text.as_bytes(), 6, &mut ways[1], |block| eight_by_eight(|i| !block[i].is_ascii()));
+        assert_eq!(ways, [vec![0..6, 87..227], vec![0..6, 87..227]]);
     }
 
     #[test]
