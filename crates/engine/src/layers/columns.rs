@@ -100,9 +100,9 @@ fn at_mark(sink: &mut Sink<'_, '_>, mark: usize) -> ControlFlow<(), usize> {
 }
 
 /// Which columns are the same in all rows.
-fn constant(bytes: &[u8], rows: &Rows) -> Vec<bool> {
+fn constant(bytes: &[u8], rows: &Rows) -> [bool; MAX_PERIOD] {
     let head = bytes.get(rows.first..rows.first + rows.period).unwrap_or_default();
-    let mut constant = vec![true; rows.period];
+    let mut constant = [true; MAX_PERIOD];
     // The last row may be cut.
     for row in bytes.get(rows.first..rows.last).unwrap_or_default().chunks_exact(rows.period) {
         for ((constant, byte), first) in constant.iter_mut().zip(row).zip(head) {
@@ -116,12 +116,13 @@ fn constant(bytes: &[u8], rows: &Rows) -> Vec<bool> {
 fn strip(sink: &mut Sink<'_, '_>, rows: &Rows) -> ControlFlow<(), bool> {
     let bytes = sink.bytes();
     let constant = constant(bytes, rows);
+    let constant = constant.get(..rows.period).unwrap_or_default();
     let marks = constant.iter().filter(|c| **c).count();
     // Separators of the usual kinds are found by their stride; rulers and fills say nothing.
     let head = bytes.get(rows.first..rows.last).unwrap_or_default();
     let usual =
         |(byte, constant): (&u8, &bool)| !constant || matches!(byte, b'\n' | b' ' | b'-' | b'.' | b'/' | b',' | b'|' | b'_' | b':' | b';');
-    if marks == rows.period || (marks <= MAX_USUAL && head.iter().zip(&constant).all(usual)) {
+    if marks == rows.period || (marks <= MAX_USUAL && head.iter().zip(constant).all(usual)) {
         return ControlFlow::Continue(false);
     }
     // The first piece stands before the first mark, the last may be shorter.

@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use simd::{Class, next_run};
+use simd::Class;
 
 use super::census;
 use super::sink::{Flow, Sink};
@@ -24,11 +24,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         for list in crowded(bytes.get(part.clone()).unwrap_or_default()) {
             lists(sink, &(list.start + part.start..(list.end + part.start).min(part.end)))?;
         }
-        let mut at = part.start;
-        while let Some(run) = next_run(bytes.get(..part.end).unwrap_or_default(), at, &DIGITS, 3 * MIN_NUMBERS) {
-            at = run.end;
-            triples(sink, run)?;
-        }
+        let mut runs = Vec::new();
+        simd::runs(bytes.get(part.clone()).unwrap_or_default(), &DIGITS, 3 * MIN_NUMBERS, &mut runs);
+        runs.iter().try_for_each(|run| triples(sink, run.start + part.start..run.end + part.start))?;
         bits(sink, &part)?;
         super::dumps::peel(sink, &part)?;
     }
@@ -237,12 +235,13 @@ fn triples(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
 fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     let bytes = sink.bytes().get(..part.end).unwrap_or_default();
     let bit = |b: &u8| matches!(b, b'0' | b'1');
-    let mut from = part.start;
-    while let Some(part) = next_run(bytes, from, &BITS, 8 * MIN_NUMBERS) {
+    let mut runs = Vec::new();
+    simd::runs(bytes.get(part.start..).unwrap_or_default(), &BITS, 8 * MIN_NUMBERS, &mut runs);
+    for run in runs {
+        let part = run.start + part.start..run.end + part.start;
         if !bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)? {
             all_bits(sink, &part)?;
         }
-        from = part.end;
     }
     ControlFlow::Continue(())
 }

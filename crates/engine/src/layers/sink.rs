@@ -5,8 +5,6 @@ use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use simd::Class;
-
 use super::census::Census;
 use super::chance::{self, Chance};
 use super::chars::{Chars, Escapes};
@@ -45,6 +43,8 @@ pub(super) struct Sink<'s, 'a> {
     sorted: bool,
     /// What [`Sink::solid`] gives.
     solid: Option<Solid>,
+    /// What [`Sink::breaks`] gives.
+    breaks: Option<Rc<[usize]>>,
     /// The kinds of bytes in the view.
     pub(super) census: Census,
 }
@@ -54,9 +54,6 @@ pub(super) type Solid = Rc<[(Range<usize>, Chance)]>;
 
 /// No encoding of text is shorter that has more characters than letters, digits and few marks.
 const MIN_SOLID: usize = 20;
-
-/// What is printable and no blank.
-static SOLID: Class = Class::of(&super::container::range::<0x5e>(b'!'));
 
 impl<'s, 'a> Sink<'s, 'a> {
     pub(super) fn new(view: &'s View<'a>, long: &'s [Range<usize>], budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
@@ -70,6 +67,7 @@ impl<'s, 'a> Sink<'s, 'a> {
             last: None,
             sorted: true,
             solid: None,
+            breaks: None,
             census: Census::of(view.bytes),
         }
     }
@@ -198,19 +196,16 @@ impl<'s, 'a> Sink<'s, 'a> {
         self.claims.splice(at..at + inside, [range]);
     }
 
+    /// Where all line breaks (`\n`) are.
+    pub(super) fn breaks(&mut self) -> Rc<[usize]> {
+        let bytes = self.view.bytes;
+        Rc::clone(self.breaks.get_or_insert_with(|| memchr::memchr_iter(b'\n', bytes).collect()))
+    }
+
     /// All runs of at least 20 printable characters in which something looks made by chance.
     pub(super) fn solid(&mut self) -> Solid {
         let bytes = self.view.bytes;
-        let find = || {
-            let mut runs = Vec::new();
-            simd::runs(bytes, &SOLID, MIN_SOLID, &mut runs);
-            let judged = |run: Range<usize>| {
-                let chance = chance::judged(bytes.get(run.clone()).unwrap_or_default());
-                (chance != Chance::No).then_some((run, chance))
-            };
-            runs.into_iter().filter_map(judged).collect()
-        };
-        Rc::clone(self.solid.get_or_insert_with(find))
+        Rc::clone(self.solid.get_or_insert_with(|| chance::solid(bytes, MIN_SOLID).into()))
     }
 
     /// Whether grammars handed on most of the view as leaves: what is encoded is in those.

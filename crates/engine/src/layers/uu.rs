@@ -25,8 +25,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut blocks = [(false, Vec::new(), None), (true, Vec::new(), None)];
     let mut at = 0;
-    while at < bytes.len() {
-        let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
+    let breaks = sink.breaks();
+    for end in breaks.iter().copied().chain([bytes.len()]) {
         let line = bytes.get(at..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         // A first character stands for 63 at most.

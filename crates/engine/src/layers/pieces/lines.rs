@@ -26,8 +26,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     // How the lines of the row begin and end.
     let mut form: Option<(usize, usize)> = None;
     let mut at = 0;
-    while at < bytes.len() {
-        let end = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)).map_or(bytes.len(), |i| at + i);
+    let breaks = sink.breaks();
+    for end in breaks.iter().copied().chain([bytes.len()]) {
         let line = at..end - usize::from(end > at && bytes.get(end - 1) == Some(&b'\r'));
         at = end + 1;
         if line.is_empty() {
