@@ -226,7 +226,7 @@ const MAX_BEGINS: usize = 4;
 fn solid(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
     static VALUES: std::sync::LazyLock<[u8; 256]> = std::sync::LazyLock::new(|| values(BASE91.iter().copied()));
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
-    let begins = text.iter().enumerate().filter(|(_, b)| matches!(b, b'=' | b':' | b'"')).map(|(i, _)| i + 1);
+    let begins = memchr::memchr3_iter(b'=', b':', b'"', text).map(|i| i + 1);
     for begin in std::iter::once(0).chain(begins.take(MAX_BEGINS)) {
         let part = text.get(begin..).unwrap_or_default();
         let (decoded, used, layer) = match eighty_five(part) {

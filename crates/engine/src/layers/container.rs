@@ -160,7 +160,9 @@ fn forms(sink: &mut Sink<'_, '_>, known: &[Range<usize>]) -> ControlFlow<(), boo
         };
         found |= taken > 1;
         at += taken;
-        let Some(step) = bytes.get(at..).and_then(magic::beginning) else { break };
+        // A byte inside of what was opened leads out of it, whatever begins there.
+        let next = if known.is_empty() { magic::likely_beginning } else { magic::beginning };
+        let Some(step) = bytes.get(at..).and_then(next) else { break };
         at += step;
         // What a document's own grammar has opened.
         let inside = known.get(known.partition_point(|r| r.end <= at)).filter(|r| r.start <= at);

@@ -203,7 +203,7 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
         return ControlFlow::Continue(());
     }
     // The marks after which a value begins are members too.
-    let begins = text.iter().enumerate().filter(|(_, b)| matches!(b, b'=' | b':' | b';')).map(|(i, _)| i + 1);
+    let begins = memchr::memchr3_iter(b'=', b':', b';', text).map(|i| i + 1);
     let begins: Vec<usize> = std::iter::once(0).chain(begins.take(MAX_BEGINS)).collect();
     for begin in begins {
         let part = text.get(begin..).unwrap_or_default();

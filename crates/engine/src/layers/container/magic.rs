@@ -37,6 +37,32 @@ pub(super) fn beginning(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|b| BEGINNINGS[usize::from(*b)])
 }
 
+/// As [`beginning`], where the second byte is of that magic too.
+pub(super) fn likely_beginning(bytes: &[u8]) -> Option<usize> {
+    let goes_on = |pair: &[u8]| {
+        matches!(
+            pair,
+            [0x1f, 0x8b | 0x9d]
+                | [0x28, 0xb5]
+                | [0x78, _]
+                | [b'B', b'Z']
+                | [0xfd, b'7']
+                | [0x04, 0x22]
+                | [0x02, 0x21]
+                | [0x5d, 0 | 0x2a]
+                | [b'P', b'A' | b'K' | 0x2a]
+                | [b'L', b'Z' | b'U']
+                | [0xff, 0x06]
+                | [0x89, b'P' | b'L']
+                | [b'7', b'z']
+                | [b'R', b'a']
+                | [0x03, 0xd9]
+                | [0x00, b'G']
+        )
+    };
+    bytes.windows(2).position(|pair| BEGINNINGS[usize::from(pair[0])] && goes_on(pair))
+}
+
 /// What bytes with this beginning are.
 pub(super) fn form(bytes: &[u8]) -> Option<Form> {
     let coding = match bytes {
@@ -151,6 +177,19 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_has_a_form_is_likely(mut bytes in prop::collection::vec(any::<u8>(), 2..40), first in 0..16_usize, header in any::<bool>()) {
+            let firsts = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x02, 0x5d, b'P', b'L', 0xff, 0x89, b'7', b'R', 0x03, 0x00];
+            let magics: [&[u8]; 21] = [
+                b"\x1f\x8b\x08\0", b"\x1f\x9d\x90", b"\x28\xb5\x2f\xfd", b"P\x2a\x4d\x18", b"\x5d\x2a\x4d\x18", b"\x78\x9c", b"BZh91AY&SY", b"\xfd7zXZ\0", b"LZIP\x01",
+                b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18", b"\xff\x06\0\0sNaPpY", b"\x89PNG\r\n\x1a\n", b"PACK\0\0\0\x02", b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c",
+                b"\x89LZO\0\r\n\x1a\n\x09", b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5", b"LUKS\xba\xbe\0\x01", b"\0GITCRYPT\0", b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff",
+            ];
+            bytes[0] = firsts[first];
+            let whole = if header { [magics[(usize::from(bytes[1])) % magics.len()], &bytes].concat() } else { bytes };
+            prop_assert!(form(&whole).is_none() || !BEGINNINGS[usize::from(whole[0])] || likely_beginning(&whole) == Some(0));
+        }
 
         #[test]
         fn what_is_known_is_possible(start in any::<[u8; 4]>(), second in 0..64_u8, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
