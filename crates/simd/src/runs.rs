@@ -102,7 +102,7 @@ pub(crate) fn runs_with(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>,
 /// The places at which `least` members in a row begin, all of them in the block.
 #[inline(always)]
 fn long(members: u64, least: usize) -> u64 {
-    if least > 64 {
+    if (members.count_ones() as usize) < least {
         return 0;
     }
     let (mut places, mut have) = (members, 1);
@@ -146,7 +146,7 @@ mod tests {
             }
             prop_assert_eq!(all(bytes, |at| next_run(bytes, at, &class, least)), expected.clone());
             prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected.clone());
-            let mut ways = [vec![3..4], Vec::new()];
+            let mut ways: [Vec<Range<usize>>; 2] = Default::default();
             runs(bytes, &class, least, &mut ways[0]);
             runs_with(bytes, least, &mut ways[1], |block| portable(block, &class));
             for way in ways {
