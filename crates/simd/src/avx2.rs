@@ -3,13 +3,16 @@
 
 use std::arch::x86_64::{
     __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
-    _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+    _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
 };
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
-use crate::Class;
+use crate::kinds::{Seen, seen_with};
+use crate::masks::repeats_with;
 use crate::masks::{count_with, masks_with};
-use crate::runs::next_run_with;
+use crate::runs::{next_run_with, runs_with};
+use crate::steps::in_step_with;
+use crate::{Class, Kinds, Work};
 
 /// Whether the processor has what the functions of this module are compiled for.
 #[inline(always)]
@@ -18,20 +21,20 @@ pub(crate) fn available() -> bool {
     has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
 }
 
-/// Runs `f` compiled for this processor.
+/// Does `work` compiled for this processor.
 ///
 /// # Panics
 ///
 /// If the processor is not [`available`].
 #[inline(always)]
-pub(crate) fn run<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn run<W: Work>(work: W) -> W::Answer {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn inner<R>(f: impl FnOnce() -> R) -> R {
-        f()
+    fn inner<W: Work>(work: W) -> W::Answer {
+        work.run()
     }
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
-    unsafe { inner(f) }
+    unsafe { inner(work) }
 }
 
 /// As [`crate::next_run`].
@@ -65,6 +68,108 @@ pub(crate) fn count(bytes: &[u8], class: &Class) -> usize {
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, class) }
+}
+
+/// As [`crate::runs`].
+pub(crate) fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
+        runs_with(bytes, least, out, |block| mask(block, class));
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(bytes, class, least, out) }
+}
+
+/// As [`crate::high_runs`].
+pub(crate) fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+        runs_with(bytes, least, out, |block| high(block));
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(bytes, least, out) }
+}
+
+/// As [`crate::repeats`].
+pub(crate) fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(bytes: &[u8], out: &mut Vec<u64>) {
+        repeats_with(bytes, out, |one, other| equal(one, other));
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(bytes, out) }
+}
+
+/// As [`crate::in_step`].
+pub(crate) fn in_step(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
+        in_step_with(marks, strides, out);
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(marks, strides, out) }
+}
+
+/// As [`crate::same`].
+pub(crate) fn same(block: &[u8; 64], byte: u8) -> u64 {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(block: &[u8; 64], byte: u8) -> u64 {
+        equal(block, &[byte; 64])
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(block, byte) }
+}
+
+/// As [`crate::seen`].
+pub(crate) fn seen(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
+        let tables = kinds.each_ref().map(|k| (table(&k.low), table(&k.high)));
+        seen_with(bytes, |blocks| {
+            let zero = _mm256_setzero_si256();
+            let (mut seen, mut all) = ([zero; 2], zero);
+            for block in blocks {
+                let text = load(block);
+                let above = _mm256_and_si256(_mm256_srli_epi16::<4>(text), _mm256_set1_epi8(15));
+                for (seen, (low, high)) in seen.iter_mut().zip(&tables) {
+                    let both = _mm256_and_si256(_mm256_shuffle_epi8(*low, text), _mm256_shuffle_epi8(*high, above));
+                    *seen = _mm256_or_si256(*seen, both);
+                }
+                all = _mm256_or_si256(all, text);
+            }
+            let bit = |seen: __m256i, bit: u8| {
+                let one = _mm256_set1_epi8(bit.cast_signed());
+                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_and_si256(seen, one), one)) != 0
+            };
+            let kinds = seen.map(|seen| (0..8).map(|i| 1 << i).filter(|b| bit(seen, *b)).sum());
+            Seen { kinds, high: _mm256_movemask_epi8(all) != 0 }
+        })
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(bytes, kinds) }
+}
+
+/// A bit for each byte beyond ASCII.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn high(block: &[u8; 64]) -> u64 {
+    let (halves, _) = block.as_chunks::<32>();
+    halves.iter().rev().fold(0, |all, half| all << 32 | u64::from(_mm256_movemask_epi8(load(half)).cast_unsigned()))
+}
+
+/// A bit for each byte that is the same in both.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn equal(one: &[u8; 64], other: &[u8; 64]) -> u64 {
+    let half = |(a, b): (&[u8; 32], &[u8; 32])| u64::from(_mm256_movemask_epi8(_mm256_cmpeq_epi8(load(a), load(b))).cast_unsigned());
+    let ((a, _), (b, _)) = (one.as_chunks::<32>(), other.as_chunks::<32>());
+    a.iter().zip(b).rev().fold(0, |all, pair| all << 32 | half(pair))
 }
 
 /// A bit for each member in a block: the low nibble of a byte looks up the high nibbles that go with it, the high nibble looks up its own bit.

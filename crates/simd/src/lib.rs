@@ -8,21 +8,35 @@
 mod avx2;
 mod class;
 mod find;
+mod kinds;
 mod masks;
 mod runs;
+mod steps;
 
 pub use class::Class;
 pub use find::find;
-pub use masks::{count, masks, repeats};
-pub use runs::next_run;
+pub use kinds::{Kinds, Seen, seen};
+pub use masks::{count, masks, repeats, same};
+pub use runs::{high_runs, next_run, runs};
+pub use steps::in_step;
 
-/// Runs `f` compiled for the best that this processor has: loops over bytes become loops over vectors. What `f` calls must be
-/// `#[inline(always)]` to be compiled so too. The answer is the same on all processors.
+/// Something to do that is compiled more than once. A trait, because its method can be inlined always, and must be: a closure or the way to call
+/// a function is compiled for the processor only where the compiler happens to think that worth it.
+pub trait Work {
+    /// What comes of it.
+    type Answer;
+
+    /// Does it. To be `#[inline(always)]`, as is what it calls.
+    fn run(self) -> Self::Answer;
+}
+
+/// Does `work` compiled for the best that this processor has: loops over bytes become loops over vectors. The answer is the same on all
+/// processors.
 #[inline(always)]
-pub fn best<R>(f: impl FnOnce() -> R) -> R {
+pub fn best<W: Work>(work: W) -> W::Answer {
     #[cfg(target_arch = "x86_64")]
     if avx2::available() {
-        return avx2::run(f);
+        return avx2::run(work);
     }
-    f()
+    work.run()
 }

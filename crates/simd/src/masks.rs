@@ -14,28 +14,52 @@ pub fn masks(bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
 
 /// Puts into `out` a bit for each byte that is the same as the one before it, in the order of [`masks`].
 pub fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
-    crate::best(|| {
-        out.clear();
-        let Some((first, _)) = bytes.split_first() else { return };
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::repeats(bytes, out);
+    }
+    repeats_with(bytes, out, |one, other| eight_by_eight(|i| one[i] == other[i]));
+}
+
+#[inline(always)]
+pub(crate) fn repeats_with(bytes: &[u8], out: &mut Vec<u64>, equal: impl Fn(&[u8; 64], &[u8; 64]) -> u64) {
+    out.clear();
+    let Some((first, _)) = bytes.split_first() else { return };
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    for (i, block) in blocks.iter().enumerate() {
         // The first byte has none before it.
-        let mut last = !*first;
-        let (blocks, rest) = bytes.as_chunks::<64>();
-        let mut padded = [0; 64];
-        padded.iter_mut().zip(rest).for_each(|(b, r)| *b = *r);
-        for block in blocks.iter().chain((!rest.is_empty()).then_some(&padded)) {
-            let repeats = eight_by_eight(|i| i > 0 && block[i] == block[i.max(1) - 1]);
-            out.push(repeats | u64::from(block[0] == last));
-            last = block[63];
+        match (64 * i).checked_sub(1).and_then(|at| bytes.get(at..)?.first_chunk()) {
+            Some(before) => out.push(equal(block, before)),
+            None => out.push(equal(block, &moved(block, !*first))),
         }
-        if let (Some(tail), false) = (out.last_mut(), rest.is_empty()) {
-            *tail &= (1 << rest.len()) - 1;
-        }
-    });
+    }
+    if !rest.is_empty() {
+        let mut block = [0; 64];
+        block.iter_mut().zip(rest).for_each(|(b, r)| *b = *r);
+        let last = blocks.last().map_or(!*first, |b| b[63]);
+        out.push(equal(&block, &moved(&block, last)) & ((1 << rest.len()) - 1));
+    }
+}
+
+/// A block one place on, with `first` before it.
+#[inline(always)]
+fn moved(block: &[u8; 64], first: u8) -> [u8; 64] {
+    std::array::from_fn(|i| if i == 0 { first } else { block[i.max(1) - 1] })
+}
+
+/// A bit for each of 64 bytes that is `byte`.
+#[must_use]
+pub fn same(block: &[u8; 64], byte: u8) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::same(block, byte);
+    }
+    eight_by_eight(|i| block[i] == byte)
 }
 
 /// A word of 64 flags.
 #[inline(always)]
-fn eight_by_eight(flag: impl Fn(usize) -> bool) -> u64 {
+pub(crate) fn eight_by_eight(flag: impl Fn(usize) -> bool) -> u64 {
     let flags: [u8; 64] = std::array::from_fn(|i| u8::from(flag(i)));
     let (parts, _) = flags.as_chunks::<8>();
     parts.iter().rev().fold(0, |all, part| all << 8 | gathered(*part))
@@ -118,6 +142,12 @@ mod tests {
             let bits: Vec<bool> = (0..words.len() * 64).map(|i| words[i / 64] >> (i % 64) & 1 == 1).collect();
             let expected: Vec<bool> = (0..bits.len()).map(|i| i > 0 && i < bytes.len() && bytes[i] == bytes[i - 1]).collect();
             prop_assert_eq!(bits, expected);
+            let mut portable = Vec::new();
+            repeats_with(&bytes, &mut portable, |one, other| eight_by_eight(|i| one[i] == other[i]));
+            prop_assert_eq!(portable, words);
+            if let Some(block) = bytes.first_chunk() {
+                prop_assert_eq!(same(block, 1), eight_by_eight(|i| block[i] == 1));
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::Class;
-use crate::masks::{portable, tail};
+use crate::masks::{eight_by_eight, portable, tail};
 
 /// The next run of at least `least` bytes of a class that begins at or after `from`, as long as it goes.
 #[must_use]
@@ -44,10 +44,70 @@ pub(crate) fn next_run_with(bytes: &[u8], from: usize, least: usize, mask: impl 
     (end >= start && end - start >= least && at >= end && start < end).then_some(start..end)
 }
 
+/// Puts into `out` all runs that [`next_run`] finds in `bytes` one after the other.
+pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::runs(bytes, class, least, out);
+    }
+    runs_with(bytes, least, out, |block| portable(block, class));
+}
+
+/// As [`runs`], for bytes beyond ASCII.
+pub fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::high_runs(bytes, least, out);
+    }
+    runs_with(bytes, least, out, |block| eight_by_eight(|i| !block[i].is_ascii()));
+}
+
+#[inline(always)]
+pub(crate) fn runs_with(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>, mask: impl Fn(&[u8; 64]) -> u64) {
+    out.clear();
+    let least = least.max(1);
+    // Where the members that stand right before a block begin.
+    let mut start = 0;
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    for (i, block) in blocks.iter().enumerate() {
+        start = block_runs(64 * i, mask(block), start, least, out);
+    }
+    if !rest.is_empty() {
+        start = block_runs(64 * blocks.len(), tail(rest, mask), start, least, out);
+    }
+    if start < bytes.len() && bytes.len() - start >= least {
+        out.push(start..bytes.len());
+    }
+}
+
+/// Adds the runs that end in the block at `at`; returns where the members at its end begin.
+#[inline(always)]
+fn block_runs(at: usize, members: u64, start: usize, least: usize, out: &mut Vec<Range<usize>>) -> usize {
+    if members == u64::MAX {
+        return start;
+    }
+    let lead = members.trailing_ones() as usize;
+    if at - start + lead >= least {
+        out.push(start..at + lead);
+    }
+    let inner = members & members.wrapping_add(1);
+    let mut whole = long(inner, least);
+    while whole != 0 {
+        let first = whole.trailing_zeros() as usize;
+        let end = first + (inner >> first).trailing_ones() as usize;
+        if end == 64 {
+            break;
+        }
+        out.push(at + first..at + end);
+        whole &= u64::MAX << end;
+    }
+    at + 64 - members.leading_ones() as usize
+}
+
 /// The places at which `least` members in a row begin, all of them in the block.
 #[inline(always)]
 fn long(members: u64, least: usize) -> u64 {
-    if least > 64 {
+    if (members.count_ones() as usize) < least {
         return 0;
     }
     let (mut places, mut have) = (members, 1);
@@ -90,8 +150,23 @@ mod tests {
                 start += word.len() + 1;
             }
             prop_assert_eq!(all(bytes, |at| next_run(bytes, at, &class, least)), expected.clone());
-            prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected);
+            prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected.clone());
+            let mut ways: [Vec<Range<usize>>; 2] = Default::default();
+            runs(bytes, &class, least, &mut ways[0]);
+            runs_with(bytes, least, &mut ways[1], |block| portable(block, &class));
+            for way in ways {
+                prop_assert_eq!(way, expected.clone());
+            }
         }
+    }
+
+    #[test]
+    fn runs_beyond_ascii_are_found() {
+        let text = format!("{} {}{}a", "\u{e9}".repeat(3), "x".repeat(80), "\u{e9}".repeat(70));
+        let mut ways = [Vec::new(), Vec::new()];
+        high_runs(text.as_bytes(), 6, &mut ways[0]);
+        runs_with(text.as_bytes(), 6, &mut ways[1], |block| eight_by_eight(|i| !block[i].is_ascii()));
+        assert_eq!(ways, [vec![0..6, 87..227], vec![0..6, 87..227]]);
     }
 
     #[test]

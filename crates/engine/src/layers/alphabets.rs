@@ -6,11 +6,12 @@
 
 use std::ops::{ControlFlow, Range};
 
-use simd::{Class, next_run};
+use simd::Class;
 
 use super::census;
-use super::chance::by_chance;
+use super::chance::Chance;
 use super::container::worth;
+use super::radix::at_least;
 use super::sink::{Flow, Sink};
 
 /// Shorter runs are identifiers.
@@ -114,8 +115,7 @@ fn thirty_two(text: &[u8]) -> Decoded {
     VALUES.iter().find_map(|values| {
         let value = |b: &u8| values[usize::from(b.to_ascii_lowercase())];
         // The first of each eight has the high bits of a byte.
-        let good = text.chunks(8).filter(|c| c.first().is_some_and(|b| (4..16).contains(&value(b)))).count();
-        if good * 100 < text.len().div_ceil(8) * 85 || text.iter().any(|b| value(b) == 0xff) {
+        if !at_least(85, text, 8, |b| (4..16).contains(&value(b))) || text.iter().any(|b| value(b) == 0xff) {
             return None;
         }
         Some((packed(text.iter().map(value), 5), "base32")).filter(|(decoded, _)| worth(decoded) && readable(decoded))
@@ -153,8 +153,7 @@ fn sixty_four(text: &[u8]) -> Decoded {
     VALUES.iter().find_map(|values| {
         let value = |b: &u8| values[usize::from(*b)];
         // The first of each four has the six high bits of a byte.
-        let good = text.chunks(4).filter(|c| c.first().is_some_and(|b| (8..32).contains(&value(b)))).count();
-        if good * 100 < text.len().div_ceil(4) * 90 {
+        if !at_least(90, text, 4, |b| (8..32).contains(&value(b))) {
             return None;
         }
         Some((packed(text.iter().map(value), 6), "base64")).filter(|(decoded, _)| readable(decoded))
@@ -174,7 +173,13 @@ fn big(text: &[u8]) -> Decoded {
     if text.len() > MAX_DIGITS || !kinds.iter().all(|kind| text.iter().any(kind)) || !text.iter().all(u8::is_ascii_alphanumeric) {
         return None;
     }
+    // The last byte comes from the last eight digits alone: the bases are even, and their eighth powers multiples of 256.
+    let tail = text.get(text.len().saturating_sub(8)..).unwrap_or_default();
     VALUES.iter().find_map(|(base, values)| {
+        let last = tail.iter().fold(0_u64, |n, b| n.wrapping_mul(*base).wrapping_add(u64::from(values[usize::from(*b)])));
+        if !printable((last & 0xff) as u8) {
+            return None;
+        }
         // The last bytes come from the number modulo a power of two, which is quickly found.
         let low = text.iter().fold(0_u64, |n, b| n.wrapping_mul(*base).wrapping_add(u64::from(values[usize::from(*b)])));
         if text.iter().any(|b| values[usize::from(*b)] == 0xff) || !low.to_be_bytes().iter().all(|b| printable(*b)) {
@@ -194,9 +199,6 @@ fn readable(text: &[u8]) -> bool {
     text.len() >= 12 && text.iter().filter(|b| printable(**b)).count() * 20 >= text.len() * 19
 }
 
-/// What is printable and no blank.
-static SOLID: Class = Class::of(&super::container::range::<0x5e>(b'!'));
-
 static MEMBERS45: Class = Class::of(BASE45);
 
 /// Encodings with alphabets of more than letters and digits, and those with lines.
@@ -205,16 +207,14 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
-    let mut at = 0;
-    while let Some(run) = next_run(bytes, at, &SOLID, MIN) {
-        at = run.end;
-        solid(sink, run)?;
+    for (run, chance) in sink.solid().iter() {
+        if run.len() >= MIN && *chance == Chance::Yes {
+            solid(sink, run.clone())?;
+        }
     }
-    let mut at = 0;
-    while let Some(run) = next_run(bytes, at, &MEMBERS45, MIN) {
-        at = run.end;
-        forty_five(sink, &run)?;
-    }
+    let mut runs = Vec::new();
+    simd::runs(bytes, &MEMBERS45, MIN, &mut runs);
+    runs.iter().try_for_each(|run| forty_five(sink, run))?;
     super::uu::peel(sink)?;
     if sink.census.any(census::EQUALS) { yenc(sink) } else { ControlFlow::Continue(()) }
 }
@@ -226,10 +226,7 @@ const MAX_BEGINS: usize = 4;
 fn solid(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
     static VALUES: std::sync::LazyLock<[u8; 256]> = std::sync::LazyLock::new(|| values(BASE91.iter().copied()));
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
-    if !by_chance(text.iter()) {
-        return ControlFlow::Continue(());
-    }
-    let begins = text.iter().enumerate().filter(|(_, b)| matches!(b, b'=' | b':' | b'"')).map(|(i, _)| i + 1);
+    let begins = memchr::memchr3_iter(b'=', b':', b'"', text).map(|i| i + 1);
     for begin in std::iter::once(0).chain(begins.take(MAX_BEGINS)) {
         let part = text.get(begin..).unwrap_or_default();
         let (decoded, used, layer) = match eighty_five(part) {

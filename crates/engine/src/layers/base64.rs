@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use simd::{Class, next_run};
+use simd::{Class, Kinds, next_run};
 
 use super::bounds;
 use super::chance;
@@ -42,7 +42,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow {
     let bytes = sink.bytes();
     let encoded = bytes.get(run.clone()).unwrap_or_default();
-    let kinds = encoded.iter().fold(0, |all, b| all | KINDS[usize::from(*b)]);
+    let kinds = kinds(encoded);
     // Names and paths of one case are what most runs are. Nothing that is encoded has neither the other case nor a digit, but for letters that
     // stand for digits.
     if matches!(kinds & !MARK, 0 | LOWER | UPPER) {
@@ -122,19 +122,43 @@ static KINDS: [u8; 256] = {
     kinds
 };
 
+/// What the bytes of a run are.
+fn kinds(run: &[u8]) -> u8 {
+    static ALL: Kinds =
+        Kinds::of([b"abcdefghijklmno", b"pqrstuvwxyz", b"ABCDEFGHIJKLMNO", b"PQRSTUVWXYZ", b"0123456789", b"+", b"-/", b"_"]);
+    if run.len() < LONG {
+        return run.iter().fold(0, |all, b| all | KINDS[usize::from(*b)]);
+    }
+    let [seen, _] = simd::seen(run, &[ALL, ALL]).kinds;
+    [(0x03, LOWER), (0x0c, UPPER), (0x30, DIGIT), (0xc0, MARK)].iter().filter(|(bits, _)| seen & bits != 0).map(|(_, kind)| kind).sum()
+}
+
+/// Runs from this length on are looked at many bytes at a time.
+const LONG: usize = 256;
+
 /// For each place in four at which encoded bytes may begin: how many of the fours begin as ASCII does, and how many of them in a row. The first of
 /// four characters has the high bits of a byte, and says whether that is ASCII. Most runs are identifiers and hashes, and end here.
 struct Rows {
     good: [u32; 4],
-    longest: [u32; 4],
+    /// Whether there is a row of [`ROW`].
+    row: [bool; 4],
     length: usize,
 }
 
+/// A serialisation that holds something has so many fours in a row that begin as ASCII does.
+const ROW: u32 = 6;
+
+/// The first of four characters, where the byte that they begin with is printable.
+static FIRSTS: Class = Class::of(b"ACDIJKLMNOPQRSTUVWXYZabcdef");
+
 impl Rows {
     fn of(clean: &[u8]) -> Rows {
+        if clean.len() >= LONG {
+            return Rows::of_many(clean);
+        }
         let (mut good, mut row, mut longest) = ([0; 4], [0; 4], [0; 4]);
         let mut add = |place: usize, byte: u8| {
-            let fits = u32::from(matches!(byte, b'I'..=b'Z' | b'a'..=b'f' | b'A' | b'C' | b'D'));
+            let fits = u32::from(FIRSTS.has(byte));
             good[place] += fits;
             row[place] = (row[place] + 1) * fits;
             longest[place] = longest[place].max(row[place]);
@@ -144,13 +168,27 @@ impl Rows {
             quad.iter().enumerate().for_each(|(place, b)| add(place, *b));
         }
         rest.iter().enumerate().for_each(|(place, b)| add(place, *b));
-        Rows { good, longest, length: clean.len() }
+        Rows { good, row: longest.map(|n| n >= ROW), length: clean.len() }
+    }
+
+    /// The same, sixteen fours at a time.
+    fn of_many(clean: &[u8]) -> Rows {
+        let mut words = Vec::new();
+        simd::masks(clean, &FIRSTS, &mut words);
+        let places = [0, 1, 2, 3].map(|place| 0x1111_1111_1111_1111_u64 << place);
+        let (mut good, mut rows, mut before) = ([0; 4], 0, 0);
+        for word in words {
+            good.iter_mut().zip(places).for_each(|(good, place)| *good += (word & place).count_ones());
+            rows |= (1..ROW).fold(word, |all, n| all & (word << (4 * n) | before >> (64 - 4 * n)));
+            before = word;
+        }
+        Rows { good, row: places.map(|place| rows & place != 0), length: clean.len() }
     }
 
     /// Text has 85 % printable bytes (`worth`), so that at most 45 % of the fours begin with one that is none; a serialisation has a row of them.
     fn promising(&self, place: usize) -> bool {
         let quads = self.length.saturating_sub(place).div_ceil(4);
-        self.good[place] as usize * 100 >= quads * 55 || self.longest[place] >= 6
+        self.good[place] as usize * 100 >= quads * 55 || self.row[place]
     }
 }
 
@@ -244,15 +282,25 @@ pub(super) fn decode(encoded: &[u8]) -> Option<Vec<u8>> {
 /// Puts into `clean` what is encoded in the standard alphabet, and nothing else.
 fn cleaned(encoded: &[u8], clean: &mut Vec<u8>) {
     clean.clear();
-    let mut rest = encoded.iter();
+    let padding = encoded.iter().rev().take_while(|b| **b == b'=').count();
+    let run = encoded.get(..encoded.len() - padding).unwrap_or_default();
+    let standard = |b: &u8| match b {
+        b'-' => b'+',
+        b'_' => b'/',
+        other => *other,
+    };
+    // Most runs are one line.
+    if simd::count(run, &MEMBERS) == run.len() {
+        clean.extend(run.iter().map(standard));
+        return;
+    }
+    let mut rest = run.iter();
     while let Some(b) = rest.next() {
         match b {
-            b'-' => clean.push(b'+'),
-            b'_' => clean.push(b'/'),
             b'\\' => {
                 rest.next();
             }
-            b if member(*b) => clean.push(*b),
+            b if member(*b) => clean.push(standard(b)),
             _ => {}
         }
     }
@@ -261,4 +309,29 @@ fn cleaned(encoded: &[u8], clean: &mut Vec<u8>) {
 fn decode_clean(clean: &[u8]) -> Option<Vec<u8>> {
     let whole = if clean.len() % 4 == 1 { clean.len() - 1 } else { clean.len() };
     base64_simd::forgiving_decode_to_vec(clean.get(..whole)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn long_runs_are_judged_as_short_ones(text in "([a-f]{0,30}[A-Za-z0-9+/_-]{0,30}){0,30}") {
+            let run = text.as_bytes();
+            let (all, rows) = (run.iter().fold(0, |all, b| all | KINDS[usize::from(*b)]), Rows::of_many(run));
+            prop_assert_eq!(kinds(run), all);
+            let whole: Vec<Vec<bool>> = (0..4).map(|place| run.iter().skip(place).step_by(4).map(|b| FIRSTS.has(*b)).collect()).collect();
+            for (place, firsts) in whole.iter().enumerate() {
+                prop_assert_eq!(rows.good[place] as usize, firsts.iter().filter(|f| **f).count());
+                prop_assert_eq!(rows.row[place], firsts.windows(ROW as usize).any(|w| w.iter().all(|f| *f)));
+            }
+            if run.len() < LONG {
+                let few = Rows::of(run);
+                prop_assert_eq!((few.good, few.row), (rows.good, rows.row));
+            }
+        }
+    }
 }

@@ -1,81 +1,86 @@
 //! Which kinds of bytes a view holds: one fast pass, after which most peelers know that there is nothing for them.
 
-/// Bytes of UTF-8 beyond ASCII, or of no text.
-pub(super) const HIGH: u16 = 1 << 0;
-/// Control characters that are no blanks.
-pub(super) const CONTROL: u16 = 1 << 1;
-/// The zero byte.
-pub(super) const NUL: u16 = 1 << 2;
+use simd::Kinds;
+
 /// `%`.
-pub(super) const PERCENT: u16 = 1 << 3;
+pub(super) const PERCENT: u32 = 1 << 0;
 /// `\`.
-pub(super) const BACKSLASH: u16 = 1 << 4;
+pub(super) const BACKSLASH: u32 = 1 << 1;
 /// `&`.
-pub(super) const AMPERSAND: u16 = 1 << 5;
+pub(super) const AMPERSAND: u32 = 1 << 2;
 /// `=`.
-pub(super) const EQUALS: u16 = 1 << 6;
+pub(super) const EQUALS: u32 = 1 << 3;
 /// `"`.
-pub(super) const QUOTE: u16 = 1 << 7;
+pub(super) const QUOTE: u32 = 1 << 4;
 /// `'` and the backtick.
-pub(super) const APOSTROPHE: u16 = 1 << 8;
+pub(super) const APOSTROPHE: u32 = 3 << 5;
 /// Decimal digits.
-pub(super) const DIGIT: u16 = 1 << 9;
+pub(super) const DIGIT: u32 = 1 << 7;
 /// What text in pieces has between them.
-pub(super) const SEPARATOR: u16 = 1 << 10;
+pub(super) const SEPARATOR: u32 = 0x1f << 8;
+/// Control characters that are no blanks.
+pub(super) const CONTROL: u32 = 3 << 13;
+/// The zero byte.
+pub(super) const NUL: u32 = 1 << 15;
+/// Bytes of UTF-8 beyond ASCII, or of no text.
+pub(super) const HIGH: u32 = 1 << 16;
+
+/// The kinds below [`HIGH`], in their order.
+static KINDS: [Kinds; 2] = [
+    Kinds::of([b"%", b"\\", b"&", b"=", b"\"", b"'", b"`", b"0123456789"]),
+    Kinds::of([
+        b"\n",
+        b" -./,",
+        b"|",
+        b"_",
+        b":;",
+        b"\x00\x01\x02\x03\x04\x05\x06\x07\x08\x0b\x0e\x0f",
+        b"\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x1c\x1d\x1e\x1f",
+        b"\x00",
+    ]),
+];
 
 /// The kinds of bytes in a view.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Census(u16);
+pub(super) struct Census(u32);
 
 impl Census {
     pub(super) fn of(bytes: &[u8]) -> Census {
-        simd::best(|| Census(kinds(bytes)))
+        let seen = simd::seen(bytes, &KINDS);
+        Census(u32::from(u16::from_le_bytes(seen.kinds)) | if seen.high { HIGH } else { 0 })
     }
 
     /// Whether any of these kinds is there.
-    pub(super) fn any(self, kinds: u16) -> bool {
+    pub(super) fn any(self, kinds: u32) -> bool {
         self.0 & kinds != 0
     }
 }
 
-/// The kinds of all bytes, in a form that compilers make vectors of: every comparison for every byte, and no branch.
-#[inline(always)]
-fn kinds(bytes: &[u8]) -> u16 {
-    let (blocks, rest) = bytes.as_chunks::<32>();
-    let mut seen = [[0_u8; 32]; 2];
-    for block in blocks {
-        for (i, byte) in block.iter().enumerate() {
-            seen[0][i] |= low(*byte);
-            seen[1][i] |= high(*byte);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_of_its_kinds() {
+        for byte in 0..=u8::MAX {
+            let control = byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c');
+            let separator = matches!(byte, b'\n' | b' ' | b'-' | b'.' | b'/' | b',' | b'|' | b'_' | b':' | b';');
+            let expected = [
+                (PERCENT, byte == b'%'),
+                (BACKSLASH, byte == b'\\'),
+                (AMPERSAND, byte == b'&'),
+                (EQUALS, byte == b'='),
+                (QUOTE, byte == b'"'),
+                (APOSTROPHE, matches!(byte, b'\'' | b'`')),
+                (DIGIT, byte.is_ascii_digit()),
+                (SEPARATOR, separator),
+                (CONTROL, control),
+                (NUL, byte == 0),
+                (HIGH, byte >= 0x80),
+            ];
+            for (kind, is) in expected {
+                assert_eq!(Census::of(&[byte; 3]).any(kind), is, "{byte} {kind:x}");
+            }
         }
     }
-    let [low, high] = [(seen[0], low as fn(u8) -> u8), (seen[1], high)]
-        .map(|(seen, kinds)| seen.iter().fold(0, |all, s| all | s) | rest.iter().fold(0, |all, b| all | kinds(*b)));
-    u16::from_le_bytes([low, high])
-}
-
-/// The first eight kinds of a byte.
-#[inline(always)]
-fn low(b: u8) -> u8 {
-    let control = b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r' | b'\x0c');
-    flag(b >= 0x80, HIGH)
-        | flag(control, CONTROL)
-        | flag(b == 0, NUL)
-        | flag(b == b'%', PERCENT)
-        | flag(b == b'\\', BACKSLASH)
-        | flag(b == b'&', AMPERSAND)
-        | flag(b == b'=', EQUALS)
-        | flag(b == b'"', QUOTE)
-}
-
-/// The others.
-#[inline(always)]
-fn high(b: u8) -> u8 {
-    let separator = matches!(b, b'\n' | b' ' | b'-' | b'.' | b'/' | b',' | b'|' | b'_' | b':' | b';');
-    flag(b == b'\'' || b == b'`', APOSTROPHE >> 8) | flag(b.is_ascii_digit(), DIGIT >> 8) | flag(separator, SEPARATOR >> 8)
-}
-
-#[inline(always)]
-fn flag(is: bool, kind: u16) -> u8 {
-    if is { kind as u8 } else { 0 }
 }

@@ -1,6 +1,10 @@
 //! What looks made by chance, as every secret and every encoding does: characters of other kinds follow each other as they do not in words.
 //! Most of what peelers look at is words, and is told from the rest here at about a nanosecond a byte.
 
+use std::ops::Range;
+
+use simd::Class;
+
 /// So many bytes are looked at together.
 const WINDOW: u32 = 12;
 /// So many of them are of another kind than the one before: fewer than in hex digits or base64, twice as many as in names.
@@ -41,6 +45,93 @@ pub(super) fn encoded(run: &[u8]) -> bool {
     turns(run.iter(), CHANGES - 1)
 }
 
+/// How far a text looks made by chance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Chance {
+    /// So little that no part of it looks so.
+    No,
+    /// A part of it may look so, of which another character stands before than in the text.
+    Nearly,
+    /// As [`by_chance`] says.
+    Yes,
+}
+
+/// What is printable and no blank.
+static SOLID: Class = Class::of(&super::container::range::<0x5e>(b'!'));
+/// Small letters, capitals, digits, what begins an escape.
+static CLASSES: [Class; 4] =
+    [Class::of(b"abcdefghijklmnopqrstuvwxyz"), Class::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"), Class::of(b"0123456789"), Class::of(b"%")];
+
+/// All runs of at least so many printable characters, without those of which no part looks made by chance.
+pub(super) fn solid(bytes: &[u8], least: usize) -> Vec<(Range<usize>, Chance)> {
+    let mut runs = Vec::new();
+    simd::runs(bytes, &SOLID, least, &mut runs);
+    if runs.is_empty() {
+        return Vec::new();
+    }
+    let changes = changes(bytes);
+    runs.into_iter().map(|run| (run.clone(), judged(&changes, run))).filter(|(_, chance)| *chance != Chance::No).collect()
+}
+
+/// A bit for each byte that is of another kind than the one before, as [`turns`] counts them, 64 at a time. Where no run is, anything.
+fn changes(bytes: &[u8]) -> Vec<u64> {
+    let mut solid = Vec::new();
+    simd::masks(bytes, &SOLID, &mut solid);
+    let mut kinds: [Vec<u64>; 4] = Default::default();
+    kinds.iter_mut().zip(&CLASSES).for_each(|(words, class)| simd::masks(bytes, class, words));
+    // Whether the last byte that is no mark is a letter, a capital, a digit, begins an escape.
+    let mut last = [0; 4];
+    let each = |(i, solid): (usize, &u64)| {
+        let [small, capital, digit, escape] = kinds.each_ref().map(|words| words.get(i).copied().unwrap_or_default());
+        let marks = solid & !(small | capital | digit | escape);
+        // Which bytes have this kind before them, whatever marks stand between: a sum carries it over those.
+        let before = |kind: u64, last: &mut u64| {
+            let next = kind << 1 | *last;
+            let over = (next & marks).wrapping_add(marks);
+            if marks != u64::MAX {
+                *last = kind >> (63 - (!marks).leading_zeros()) & 1;
+            }
+            (next | over) & !marks
+        };
+        let [letter, upper, number, sign] = &mut last;
+        small & !before(small | capital, letter)
+            | capital & !before(capital, upper)
+            | digit & !before(digit, number)
+            | escape & !before(escape, sign)
+    };
+    solid.iter().enumerate().map(each).collect()
+}
+
+/// How far a run looks made by chance: how many changes there are near each other.
+fn judged(changes: &[u64], run: Range<usize>) -> Chance {
+    let mut chance = Chance::No;
+    // The last changes before the one at hand, the latest first.
+    let mut last: [Option<usize>; CHANGES as usize - 1] = [None; CHANGES as usize - 1];
+    let near = |before: Option<usize>, at: usize| before.is_some_and(|before| at - before < WINDOW as usize);
+    for i in run.start / 64..=run.end / 64 {
+        let mut word = changes.get(i).copied().unwrap_or_default();
+        if i == run.start / 64 {
+            word &= u64::MAX << (run.start % 64);
+        }
+        if i == run.end / 64 {
+            word &= (1 << (run.end % 64)) - 1;
+        }
+        while word != 0 {
+            let at = 64 * i + word.trailing_zeros() as usize;
+            word &= word - 1;
+            let [one, two, three] = last;
+            if near(three, at) {
+                return Chance::Yes;
+            }
+            if near(two, at) {
+                chance = Chance::Nearly;
+            }
+            last = [Some(at), one, two];
+        }
+    }
+    chance
+}
+
 /// Whether so many of some bytes near each other are of another kind than the one before. A small letter behind a capital is how words begin.
 fn turns<'b>(mut bytes: impl Iterator<Item = &'b u8>, least: u32) -> bool {
     // The changes of late, the newest lowest, and how many they are.
@@ -53,4 +144,27 @@ fn turns<'b>(mut bytes: impl Iterator<Item = &'b u8>, least: u32) -> bool {
         kind = if this == MARK { kind } else { this };
         count >= least
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn runs_are_judged_as_their_bytes_are(text in "([a-c]{0,9}[A-B0-1._%]{0,3}[ \u{e9}]?){0,60}", least in 1_usize..9) {
+            let bytes = text.as_bytes();
+            let runs = bytes.split(|b| !SOLID.has(*b)).filter(|run| run.len() >= least);
+            let slow = |run: &[u8]| match (turns(run.iter(), CHANGES - 1), turns(run.iter(), CHANGES)) {
+                (_, true) => Chance::Yes,
+                (true, _) => Chance::Nearly,
+                _ => Chance::No,
+            };
+            let expected: Vec<(&[u8], Chance)> = runs.map(|run| (run, slow(run))).filter(|(_, chance)| *chance != Chance::No).collect();
+            let found: Vec<(&[u8], Chance)> = solid(bytes, least).into_iter().map(|(run, chance)| (&bytes[run], chance)).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }

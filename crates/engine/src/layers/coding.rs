@@ -5,6 +5,7 @@ mod lzw;
 mod readers;
 mod zstd;
 
+use std::cell::RefCell;
 use std::fmt;
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
@@ -35,13 +36,49 @@ enum Codec {
     /// Gzip, member after member (RFC 1952 section 2.2).
     Gzip(Decompress),
     Zlib(Decompress),
-    Raw(Decompress),
+    Raw(Raw),
     /// `deflate` is zlib by RFC 9110 and raw deflate in much of the wild: the first bytes decide.
     Deflate,
     Brotli(Box<Brotli>),
     Zstd(Box<Zstd>),
     Bzip2(bzip2::Decompress),
     Xz(Box<XzStream>),
+}
+
+/// A decoder of raw deflate that is used again: setting one up takes longer than most of what is tried, which fails at once.
+struct Raw(Option<Decompress>);
+
+/// So many are kept for each thread.
+const SPARE: usize = 2;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Decompress>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Raw {
+    fn new() -> Raw {
+        let used = SPARES.try_with(|spares| spares.borrow_mut().pop()).ok().flatten();
+        Raw(used.map(|mut state| {
+            state.reset(false);
+            state
+        }))
+    }
+
+    fn state(&mut self) -> &mut Decompress {
+        self.0.get_or_insert_with(|| Decompress::new(false))
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        let keep = |spares: &RefCell<Vec<Decompress>>| {
+            let mut spares = spares.borrow_mut();
+            let room = SPARE.saturating_sub(spares.len());
+            spares.extend(self.0.take().into_iter().take(room));
+        };
+        // A thread that ends has none any more.
+        let _ = SPARES.try_with(keep);
+    }
 }
 
 impl fmt::Debug for Decoder {
@@ -57,7 +94,7 @@ impl Decoder {
             "gzip" | "x-gzip" => Codec::Gzip(Decompress::new_gzip(15)),
             "deflate" => Codec::Deflate,
             "zlib" => Codec::Zlib(Decompress::new(true)),
-            "raw-deflate" => Codec::Raw(Decompress::new(false)),
+            "raw-deflate" => Codec::Raw(Raw::new()),
             "br" => {
                 Codec::Brotli(Box::new(Brotli::new_strict(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default())))
             }
@@ -85,7 +122,7 @@ impl Decoder {
             let Some(first) = input.first() else { return Ok(0) };
             // CM 8 and a window of at most 32 KiB (RFC 1950 section 2.2).
             let zlib = first & 0x0f == 8 && first >> 4 <= 7;
-            self.codec = if zlib { Codec::Zlib(Decompress::new(true)) } else { Codec::Raw(Decompress::new(false)) };
+            self.codec = if zlib { Codec::Zlib(Decompress::new(true)) } else { Codec::Raw(Raw::new()) };
         }
         if self.finished && matches!(self.codec, Codec::Bzip2(_) | Codec::Xz(_)) && !self.again(input) {
             return Ok(input.len());
@@ -103,12 +140,9 @@ impl Decoder {
             }
             Codec::Bzip2(state) => bunzip(state, &mut self.finished, input, out),
             Codec::Xz(state) => unxz(state, &mut self.finished, input, out),
-            Codec::Gzip(state) | Codec::Zlib(state) | Codec::Raw(state) => {
-                if self.finished {
-                    return Ok(input.len());
-                }
-                inflate(state, &mut self.finished, input, out)
-            }
+            Codec::Gzip(_) | Codec::Zlib(_) | Codec::Raw(_) if self.finished => Ok(input.len()),
+            Codec::Gzip(state) | Codec::Zlib(state) => inflate(state, &mut self.finished, input, out),
+            Codec::Raw(raw) => inflate(raw.state(), &mut self.finished, input, out),
             Codec::Brotli(state) => {
                 if self.finished {
                     return Ok(input.len());
@@ -168,7 +202,10 @@ fn unxz(state: &mut XzStream, finished: &mut bool, input: &[u8], out: &mut Vec<u
 
 fn inflate(state: &mut Decompress, finished: &mut bool, input: &[u8], out: &mut Vec<u8>) -> Result<usize, Gap> {
     let before = (state.total_in(), out.len());
-    out.reserve(STEP);
+    // What little input can give has room anyway: no byte gives more than 1032 (RFC 1951), and little waits to be written.
+    if out.capacity() - out.len() < STEP.min(STEP / 4 + 1032 * input.len()) {
+        out.reserve(STEP);
+    }
     // Writes into spare capacity only, of which there is about one step.
     let status = state.decompress_vec(input, out, FlushDecompress::None).map_err(|_| Gap::Undecodable)?;
     let taken = usize::try_from(state.total_in() - before.0).unwrap_or(usize::MAX);

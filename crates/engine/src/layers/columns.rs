@@ -24,6 +24,8 @@ const MIN_WORD: usize = 16;
 /// What a value is made of.
 static WORD: Class = Class::of(b"!#$%&()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
 
+static ALPHANUMERIC: Class = Class::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
+
 /// Rows of one period.
 #[derive(Debug)]
 struct Rows {
@@ -39,12 +41,15 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
+    let mut words = Vec::new();
+    simd::masks(bytes, &ALPHANUMERIC, &mut words);
     let mut at = 0;
     while at + 2 * MIN_ROWS <= bytes.len() {
-        let near = bytes.get(at..bytes.len().min(at + STEP)).unwrap_or_default();
-        let marks = near.iter().enumerate().filter(|(_, b)| !b.is_ascii_alphanumeric()).take(MAX_MARKS);
+        let mut others = others(&words, at, bytes.len());
         let mut end = at + STEP;
-        for mark in marks.map(|(i, _)| at + i) {
+        for _ in 0..MAX_MARKS.min(others.count_ones() as usize) {
+            let mark = at + others.trailing_zeros() as usize;
+            others &= others - 1;
             // What was looked at once is not looked at again, whatever came of it.
             end = end.max(at_mark(sink, mark)?);
             if end > at + STEP {
@@ -56,15 +61,30 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     ControlFlow::Continue(())
 }
 
+/// Which of the [`STEP`] places from `at` on are of text and no letters or digits, which `words` has.
+fn others(words: &[u64], at: usize, length: usize) -> u64 {
+    let word = |i: usize| words.get(i).copied().unwrap_or_default();
+    let (i, by) = (at / 64, at % 64);
+    let here = word(i) >> by | word(i + 1) << 1 << (63 - by);
+    !here & if length - at < 64 { (1 << (length - at)) - 1 } else { u64::MAX }
+}
+
 /// Hands on the rows that the mark at `mark` belongs to, at the first distance that gives words; where rows end, if there are any.
 fn at_mark(sink: &mut Sink<'_, '_>, mark: usize) -> ControlFlow<(), usize> {
     let mut end = 0;
     let bytes = sink.bytes();
     let byte = bytes.get(mark).copied().unwrap_or_default();
-    let behind = bytes.get(mark + 1..bytes.len().min(mark + 1 + MAX_PERIOD)).unwrap_or_default();
+    let behind = bytes.get(mark + 1..).unwrap_or_default();
+    let same = match behind.first_chunk() {
+        Some(block) => simd::same(block, byte),
+        None => behind.iter().rev().fold(0, |same, b| same << 1 | u64::from(*b == byte)),
+    };
     let in_step = |at: &usize| bytes.get(*at) == Some(&byte);
-    for period in memchr::memchr_iter(byte, behind).take(MAX_TRIES).map(|i| i + 1).filter(|p| *p >= 2) {
-        if !(2..MIN_ROWS).all(|n| in_step(&(mark + n * period))) {
+    let mut near = same & ((1 << MAX_PERIOD) - 1);
+    for _ in 0..MAX_TRIES.min(near.count_ones() as usize) {
+        let period = near.trailing_zeros() as usize + 1;
+        near &= near - 1;
+        if period < 2 || same >> (2 * period - 1) & 1 == 0 || !(3..MIN_ROWS).all(|n| in_step(&(mark + n * period))) {
             continue;
         }
         let before = (1..).map_while(|n| mark.checked_sub(n * period)).take_while(in_step).count();
@@ -80,9 +100,9 @@ fn at_mark(sink: &mut Sink<'_, '_>, mark: usize) -> ControlFlow<(), usize> {
 }
 
 /// Which columns are the same in all rows.
-fn constant(bytes: &[u8], rows: &Rows) -> Vec<bool> {
+fn constant(bytes: &[u8], rows: &Rows) -> [bool; MAX_PERIOD] {
     let head = bytes.get(rows.first..rows.first + rows.period).unwrap_or_default();
-    let mut constant = vec![true; rows.period];
+    let mut constant = [true; MAX_PERIOD];
     // The last row may be cut.
     for row in bytes.get(rows.first..rows.last).unwrap_or_default().chunks_exact(rows.period) {
         for ((constant, byte), first) in constant.iter_mut().zip(row).zip(head) {
@@ -96,12 +116,13 @@ fn constant(bytes: &[u8], rows: &Rows) -> Vec<bool> {
 fn strip(sink: &mut Sink<'_, '_>, rows: &Rows) -> ControlFlow<(), bool> {
     let bytes = sink.bytes();
     let constant = constant(bytes, rows);
+    let constant = constant.get(..rows.period).unwrap_or_default();
     let marks = constant.iter().filter(|c| **c).count();
     // Separators of the usual kinds are found by their stride; rulers and fills say nothing.
     let head = bytes.get(rows.first..rows.last).unwrap_or_default();
     let usual =
         |(byte, constant): (&u8, &bool)| !constant || matches!(byte, b'\n' | b' ' | b'-' | b'.' | b'/' | b',' | b'|' | b'_' | b':' | b';');
-    if marks == rows.period || (marks <= MAX_USUAL && head.iter().zip(&constant).all(usual)) {
+    if marks == rows.period || (marks <= MAX_USUAL && head.iter().zip(constant).all(usual)) {
         return ControlFlow::Continue(false);
     }
     // The first piece stands before the first mark, the last may be shorter.

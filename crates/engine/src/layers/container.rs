@@ -83,7 +83,7 @@ pub(super) fn texty(bytes: &[u8]) -> bool {
 
 /// Whether bytes begin like a compressed stream, an archive, a document or something that cannot be opened.
 pub(super) fn packed(bytes: &[u8]) -> bool {
-    magic::certain(bytes).is_some() || magic::document(bytes)
+    magic::possible(bytes) && (magic::certain(bytes).is_some() || magic::document(bytes))
 }
 
 /// Whether bytes may begin like one, as far as so few can tell.
@@ -160,7 +160,9 @@ fn forms(sink: &mut Sink<'_, '_>, known: &[Range<usize>]) -> ControlFlow<(), boo
         };
         found |= taken > 1;
         at += taken;
-        let Some(step) = bytes.get(at..).and_then(magic::beginning) else { break };
+        // A byte inside of what was opened leads out of it, whatever begins there.
+        let next = if known.is_empty() { magic::likely_beginning } else { magic::beginning };
+        let Some(step) = bytes.get(at..).and_then(next) else { break };
         at += step;
         // What a document's own grammar has opened.
         let inside = known.get(known.partition_point(|r| r.end <= at)).filter(|r| r.start <= at);

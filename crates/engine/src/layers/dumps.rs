@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
+use simd::Class;
 
 use super::chars::hex_digit;
 use super::container::worth;
@@ -23,7 +24,16 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     let mut block: Vec<Range<usize>> = Vec::new();
     let mut run: Option<Range<usize>> = None;
     let mut at = part.start;
+    let begins = beginnings(bytes.get(part.clone()).unwrap_or_default());
+    let mut begins = begins.iter().map(|i| part.start + i).peekable();
     while at < bytes.len() {
+        // Outside of a dump only lines with an offset matter.
+        if block.is_empty() {
+            while begins.next_if(|begin| *begin < at).is_some() {}
+            let Some(begin) = begins.peek() else { break };
+            let before = bytes.get(at..*begin).unwrap_or_default();
+            at += memchr::memrchr(b'\n', before).map_or(0, |i| i + 1);
+        }
         let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
         match data(bytes, at..end, block.is_empty()) {
             Some((begin, data)) => {
@@ -37,6 +47,32 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     }
     dumped(sink, &mut block, run)
 }
+
+/// Where blanks stand that may be behind an offset: behind six hex digits, or behind four and a colon.
+fn beginnings(bytes: &[u8]) -> Vec<usize> {
+    let [mut digits, mut colons, mut blanks] = [Vec::new(), Vec::new(), Vec::new()];
+    simd::masks(bytes, &DIGITS, &mut digits);
+    simd::masks(bytes, &COLON, &mut colons);
+    simd::masks(bytes, &BLANK, &mut blanks);
+    let mut found = Vec::new();
+    let (mut before, mut colon) = (0, 0);
+    for (i, ((digits, colons), blanks)) in digits.iter().zip(&colons).zip(&blanks).enumerate() {
+        let moved = |word: u64, before: u64, by: u32| word << by | before >> (64 - by);
+        let six = (2..7).fold(moved(*digits, before, 1), |all, by| all & moved(*digits, before, by));
+        let behind = (2..6).fold(moved(*colons, colon, 1), |all, by| all & moved(*digits, before, by));
+        let mut places = blanks & (six | behind);
+        while places != 0 {
+            found.push(64 * i + places.trailing_zeros() as usize);
+            places &= places - 1;
+        }
+        (before, colon) = (*digits, *colons);
+    }
+    found
+}
+
+static DIGITS: Class = Class::of(b"0123456789abcdefABCDEF");
+static COLON: Class = Class::of(b":");
+static BLANK: Class = Class::of(b" ");
 
 /// Whether an offset stands somewhere: that of the first line has zeros.
 fn may_be(bytes: &[u8]) -> bool {

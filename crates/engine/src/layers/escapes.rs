@@ -17,7 +17,7 @@ const ENTITY: Escapes = Escapes { find: |b| memchr::memchr(b'&', b), read: entit
 const QUOTED: Escapes = Escapes { find: |b| memchr::memchr(b'=', b), read: quoted };
 
 /// One family: its name, its escapes, how many make a stretch worth a look.
-const FAMILIES: [(LayerId, u16, Escapes, usize); 4] = [
+const FAMILIES: [(LayerId, u32, Escapes, usize); 4] = [
     ("percent", census::PERCENT, PERCENT, 1),
     ("escape", census::BACKSLASH, BACKSLASH, 1),
     ("html-entity", census::AMPERSAND, ENTITY, 1),

@@ -2,7 +2,7 @@
 //!
 //! Only tags that stand inside a line of text are taken out; others end it.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
@@ -90,6 +90,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 struct Line {
     /// Bytes since tags last stood between two characters of a word.
     since: usize,
+    /// The last text, as long as no word was cut: hardly any is, and what is kept of it is copied then.
+    before: Range<usize>,
     bytes: Vec<u8>,
     origins: Origins,
     /// Whether tags stand behind the last character.
@@ -99,23 +101,33 @@ struct Line {
 }
 
 impl Line {
-    fn text(&mut self, bytes: &[u8], mut range: std::ops::Range<usize>) {
+    fn text(&mut self, bytes: &[u8], range: Range<usize>) {
         let Some(text) = bytes.get(range.clone()).filter(|t| !t.is_empty()) else { return };
-        let joint = self.tags && super::chars::word(text[0]) && self.bytes.last().is_some_and(|b| super::chars::word(*b));
-        self.joined |= joint;
-        self.since = if joint { 0 } else { self.since + range.len() };
+        let before = bytes.get(self.before.clone()).unwrap_or_default();
+        let last = if self.joined { self.bytes.last() } else { before.last() };
+        let joint = self.tags && super::chars::word(text[0]) && last.is_some_and(|b| super::chars::word(*b));
+        self.tags = false;
         if !self.joined {
             // What stands far before a joint belongs to no word that it cuts.
-            *self = Line::default();
-            range.start = range.start.max(range.end.saturating_sub(BEFORE));
+            let kept = self.before.start.max(self.before.end.saturating_sub(BEFORE))..self.before.end;
+            self.before = range.clone();
+            if !joint {
+                return;
+            }
+            self.add(bytes, kept);
+            self.joined = true;
         }
-        self.tags = false;
-        self.bytes.extend_from_slice(bytes.get(range.clone()).unwrap_or_default());
+        self.since = if joint { 0 } else { self.since + range.len() };
+        self.add(bytes, range);
+    }
+
+    fn add(&mut self, bytes: &[u8], range: Range<usize>) {
         self.origins.verbatim(range.len(), range.start);
+        self.bytes.extend_from_slice(bytes.get(range).unwrap_or_default());
     }
 
     /// A tag that ends a line.
-    fn next(&mut self, sink: &mut Sink<'_, '_>, tag: std::ops::Range<usize>) -> Flow {
+    fn next(&mut self, sink: &mut Sink<'_, '_>, tag: Range<usize>) -> Flow {
         if !self.joined || self.since > BEHIND {
             return self.send(sink);
         }

@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use simd::{Class, next_run};
+use simd::Class;
 
 use super::census;
 use super::sink::{Flow, Sink};
@@ -24,11 +24,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         for list in crowded(bytes.get(part.clone()).unwrap_or_default()) {
             lists(sink, &(list.start + part.start..(list.end + part.start).min(part.end)))?;
         }
-        let mut at = part.start;
-        while let Some(run) = next_run(bytes.get(..part.end).unwrap_or_default(), at, &DIGITS, 3 * MIN_NUMBERS) {
-            at = run.end;
-            triples(sink, run)?;
-        }
+        let mut runs = Vec::new();
+        simd::runs(bytes.get(part.clone()).unwrap_or_default(), &DIGITS, 3 * MIN_NUMBERS, &mut runs);
+        runs.iter().try_for_each(|run| triples(sink, run.start + part.start..run.end + part.start))?;
         bits(sink, &part)?;
         super::dumps::peel(sink, &part)?;
     }
@@ -187,8 +185,8 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flo
     let radices: &[u32] = if let Some(radix) = &prefix { std::slice::from_ref(radix) } else { &[10, 8] };
     for radix in radices {
         let value = |n: &Number| {
-            let text = std::str::from_utf8(bytes.get(n.at..n.at + n.len)?).ok()?;
-            (n.radix == prefix).then(|| u8::from_str_radix(text, *radix).ok())?
+            let text = bytes.get(n.at..n.at + n.len)?;
+            (n.radix == prefix).then(|| code(text, *radix))?
         };
         let Some(text) = numbers.iter().map(value).collect::<Option<Vec<u8>>>() else { continue };
         if readable(&text) || super::container::packed(&text) || (prefix.is_some() && super::container::worth(&text)) {
@@ -196,6 +194,12 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flo
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The number that digits are, if it is a byte.
+fn code(digits: &[u8], radix: u32) -> Option<u8> {
+    let value = digits.iter().try_fold(0_u32, |n, b| Some((n * radix + char::from(*b).to_digit(radix)?).min(0x1000)))?;
+    u8::try_from(value).ok().filter(|_| !digits.is_empty())
 }
 
 fn name(radix: u32) -> crate::LayerId {
@@ -219,7 +223,7 @@ fn triples(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
     }
     let text = sink.bytes().get(run.clone()).unwrap_or_default();
     for radix in [10, 8] {
-        let value = |code: &[u8]| u8::from_str_radix(std::str::from_utf8(code).ok()?, radix).ok().filter(u8::is_ascii);
+        let value = |digits: &[u8]| code(digits, radix).filter(u8::is_ascii);
         if let Some(text) = text.chunks(3).map(value).collect::<Option<Vec<u8>>>().filter(|text| readable(text)) {
             return sink.run(text, run, name(radix), None);
         }
@@ -231,12 +235,13 @@ fn triples(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
 fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     let bytes = sink.bytes().get(..part.end).unwrap_or_default();
     let bit = |b: &u8| matches!(b, b'0' | b'1');
-    let mut from = part.start;
-    while let Some(part) = next_run(bytes, from, &BITS, 8 * MIN_NUMBERS) {
+    let mut runs = Vec::new();
+    simd::runs(bytes.get(part.start..).unwrap_or_default(), &BITS, 8 * MIN_NUMBERS, &mut runs);
+    for run in runs {
+        let part = run.start + part.start..run.end + part.start;
         if !bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)? {
             all_bits(sink, &part)?;
         }
-        from = part.end;
     }
     ControlFlow::Continue(())
 }

@@ -79,8 +79,7 @@ fn base32(text: &[u8]) -> Option<Vec<u8>> {
     let text = text.to_ascii_uppercase();
     let decode = |encoding: &Encoding, first: std::ops::RangeInclusive<u8>| {
         // The first of each eight characters has the high five bits of a byte, and says whether that is ASCII: most are, or nothing is text.
-        let good = text.chunks(8).filter(|c| c.first().is_some_and(|b| first.contains(b))).count();
-        if good * 100 < text.len().div_ceil(8) * 25 && !packed_base32(encoding, &text) {
+        if !at_least(25, &text, 8, |b| first.contains(b)) && !packed_base32(encoding, &text) {
             return None;
         }
         // One, three or six characters too many carry no whole byte.
@@ -182,11 +181,15 @@ fn base85(sink: &mut Sink<'_, '_>) -> Flow {
     if sink.covered() {
         return ControlFlow::Continue(());
     }
+    // Both alphabets are printable, and what is by chance in a part of a run is nearly so in all of it.
+    let solid = sink.solid();
     for (class, values) in &ALPHABETS {
-        let mut at = 0;
-        while let Some(run) = next_run(bytes, at, class, MIN_BASE85) {
-            at = run.end;
-            base85_run(sink, run, values)?;
+        for (whole, _) in solid.iter() {
+            let mut at = whole.start;
+            while let Some(run) = next_run(bytes.get(..whole.end).unwrap_or_default(), at, class, MIN_BASE85) {
+                at = run.end;
+                base85_run(sink, run, values)?;
+            }
         }
     }
     ControlFlow::Continue(())
@@ -200,7 +203,7 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
         return ControlFlow::Continue(());
     }
     // The marks after which a value begins are members too.
-    let begins = text.iter().enumerate().filter(|(_, b)| matches!(b, b'=' | b':' | b';')).map(|(i, _)| i + 1);
+    let begins = memchr::memchr3_iter(b'=', b':', b';', text).map(|i| i + 1);
     let begins: Vec<usize> = std::iter::once(0).chain(begins.take(MAX_BEGINS)).collect();
     for begin in begins {
         let part = text.get(begin..).unwrap_or_default();
@@ -215,12 +218,19 @@ fn base85_run(sink: &mut Sink<'_, '_>, run: Range<usize>, members: &[u8; 256]) -
     ControlFlow::Continue(())
 }
 
+/// Whether at least so many in a hundred of the groups of `size` begin with what `fits`.
+pub(super) fn at_least(share: usize, text: &[u8], size: usize, fits: impl Fn(&u8) -> bool) -> bool {
+    let groups = text.len().div_ceil(size);
+    // So many may begin otherwise: mostly it is clear long before the end.
+    let mut others = groups - (groups * share).div_ceil(100);
+    text.iter().step_by(size).all(|b| fits(b) || others.checked_sub(1).map(|n| others = n).is_some())
+}
+
 /// Whether digits of base85 may decode to something that is worth a look: the first of each five says whether a byte is ASCII. Few groups
 /// begin otherwise, or it is no text; of digits by chance two in three do.
 fn promising(part: &[u8], members: &[u8; 256]) -> bool {
     let value = |b: &u8| members[usize::from(*b)];
-    let good = part.chunks(5).filter(|group| group.first().is_some_and(|b| (10..=40).contains(&value(b)))).count();
-    good * 100 >= part.len().div_ceil(5) * 60 || head85(part, value).is_some_and(|head| super::container::packed(&head))
+    at_least(60, part, 5, |b| (10..=40).contains(&value(b))) || head85(part, value).is_some_and(|head| super::container::packed(&head))
 }
 
 /// The first bytes of what is long enough to be worth a look.

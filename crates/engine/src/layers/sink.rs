@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use simd::Class;
+
 use super::census::Census;
+use super::chance::{self, Chance};
 use super::chars::{Chars, Escapes};
 use super::origins::Origins;
 use super::{Budget, Emit, Map, Peeled, View};
@@ -34,14 +38,40 @@ pub(super) struct Sink<'s, 'a> {
     long: &'s [Range<usize>],
     /// What grammars handed on as leaves, by ascending start, none inside another: the layers inside are found there, not here again.
     claims: Vec<Range<usize>>,
+    /// Bytes in leaves, twice where leaves lie in one another and were not looked at all together since.
+    handed_on: usize,
+    /// The last leaf, and whether all came in order.
+    last: Option<Range<usize>>,
     sorted: bool,
+    /// What [`Sink::solid`] gives.
+    solid: Option<Solid>,
+    /// What [`Sink::breaks`] gives.
+    breaks: Option<Rc<[usize]>>,
     /// The kinds of bytes in the view.
     pub(super) census: Census,
 }
 
+/// Runs of characters that are printable and no blanks, with how far they look made by chance.
+pub(super) type Solid = Rc<[(Range<usize>, Chance)]>;
+
+/// No encoding of text is shorter that has more characters than letters, digits and few marks.
+const MIN_SOLID: usize = 20;
+
 impl<'s, 'a> Sink<'s, 'a> {
     pub(super) fn new(view: &'s View<'a>, long: &'s [Range<usize>], budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
-        Sink { view, budget, emit, long, claims: Vec::new(), sorted: true, census: Census::of(view.bytes) }
+        Sink {
+            view,
+            budget,
+            emit,
+            long,
+            claims: Vec::new(),
+            handed_on: 0,
+            last: None,
+            sorted: true,
+            solid: None,
+            breaks: None,
+            census: Census::of(view.bytes),
+        }
     }
 
     /// The long string of JSON whose content begins at `start`, if one does.
@@ -143,18 +173,59 @@ impl<'s, 'a> Sink<'s, 'a> {
     }
 
     fn claim(&mut self, range: Range<usize>) {
-        if let Some(last) = self.claims.last() {
+        if let Some(last) = &self.last {
             if last.start <= range.start && range.end <= last.end {
                 return;
             }
             self.sorted &= last.start <= range.start;
         }
-        self.claims.push(range);
+        self.handed_on += range.len();
+        self.last = Some(range.clone());
+        match self.claims.last() {
+            Some(last) if last.start >= range.start => self.insert(range),
+            _ => self.claims.push(range),
+        }
+    }
+
+    /// Puts a claim to where it belongs among those before. Most come in order, and few of the others are far from it.
+    fn insert(&mut self, range: Range<usize>) {
+        let at = self.claims.partition_point(|c| c.start < range.start);
+        let outer = [at.checked_sub(1), Some(at)].into_iter().flatten().filter_map(|i| self.claims.get(i));
+        if outer.into_iter().any(|c| c.start <= range.start && range.end <= c.end) {
+            return;
+        }
+        let inside = self.claims.get(at..).unwrap_or_default().iter().take_while(|c| c.end <= range.end).count();
+        self.claims.splice(at..at + inside, [range]);
+    }
+
+    /// Where all line breaks (`\n`) are.
+    pub(super) fn breaks(&mut self) -> Rc<[usize]> {
+        static BREAK: Class = Class::of(b"\n");
+        let bytes = self.view.bytes;
+        let find = || {
+            let (mut words, mut found) = (Vec::new(), Vec::new());
+            simd::masks(bytes, &BREAK, &mut words);
+            for (i, word) in words.into_iter().enumerate() {
+                let mut word = word;
+                while word != 0 {
+                    found.push(64 * i + word.trailing_zeros() as usize);
+                    word &= word - 1;
+                }
+            }
+            found.into()
+        };
+        Rc::clone(self.breaks.get_or_insert_with(find))
+    }
+
+    /// All runs of at least 20 printable characters in which something looks made by chance.
+    pub(super) fn solid(&mut self) -> Solid {
+        let bytes = self.view.bytes;
+        Rc::clone(self.solid.get_or_insert_with(|| chance::solid(bytes, MIN_SOLID).into()))
     }
 
     /// Whether grammars handed on most of the view as leaves: what is encoded is in those.
     pub(super) fn covered(&self) -> bool {
-        self.claims.iter().map(Range::len).sum::<usize>() * 2 > self.view.bytes.len()
+        self.handed_on * 2 > self.view.bytes.len()
     }
 
     /// The view without the middles of long leaves: nothing encoded goes from such a leaf to what stands around it.
@@ -196,15 +267,11 @@ impl<'s, 'a> Sink<'s, 'a> {
         after.checked_sub(1).and_then(|i| self.claims.get(i)).is_some_and(|c| range.end <= c.end)
     }
 
+    /// Forgets what was handed on twice.
     fn sort(&mut self) {
         if !self.sorted {
-            self.claims.sort_unstable_by_key(|c| (c.start, std::cmp::Reverse(c.end)));
-            let mut end = 0;
-            self.claims.retain(|c| {
-                let outer = c.end > end;
-                end = end.max(c.end);
-                outer
-            });
+            self.handed_on = self.claims.iter().map(Range::len).sum();
+            self.last = self.claims.last().cloned();
             self.sorted = true;
         }
     }

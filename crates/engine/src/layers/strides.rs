@@ -42,7 +42,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     }
     let bytes = sink.bytes();
     let mut done: Vec<Row> = Vec::new();
-    for row in rows(bytes) {
+    let breaks = sink.breaks();
+    for row in rows(bytes, &breaks) {
         // The same row seen by a part of its separators, or by every second one.
         let middle = row.first.midpoint(row.last);
         let seen = |d: &Row| d.first <= middle && middle <= d.last && row.stride.is_multiple_of(d.stride);
@@ -79,22 +80,20 @@ fn separator(bytes: &[u8], at: usize, mark: u8) -> Option<(usize, usize, usize)>
 }
 
 /// All rows that are long enough, by their beginning.
-fn rows(bytes: &[u8]) -> Vec<Row> {
+fn rows(bytes: &[u8], breaks: &[usize]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    lines(bytes, &mut rows);
+    lines(bytes, breaks, &mut rows);
     let mut marks = Vec::new();
     simd::masks(bytes, &MARKS, &mut marks);
     // Rulers and indents are no pieces.
     let mut repeats = Vec::new();
     simd::repeats(bytes, &mut repeats);
     marks.iter_mut().zip(&repeats).for_each(|(marks, repeats)| *marks &= !repeats);
-    marks.splice(0..0, [0; BEFORE]);
+    // Marks may be of several kinds, which `step` tells. One stride after the other: a row grows from left to right.
     let mut places = Vec::new();
-    simd::best(|| in_step(&marks, &mut places));
-    // One stride after the other: a row grows from left to right.
-    places.sort_unstable_by_key(|(at, stride)| (*stride, *at));
+    simd::in_step(&marks, STRIDES, &mut places);
     for (at, stride) in places {
-        step(bytes, &mut rows, at, stride);
+        step(bytes, &mut rows, at, stride as usize);
     }
     // By their beginning; of those side by side the longest separator first: others see parts of it.
     rows.sort_by_key(|r| (r.first / SAME_PLACE, std::cmp::Reverse((r.separator, r.last))));
@@ -102,9 +101,9 @@ fn rows(bytes: &[u8]) -> Vec<Row> {
 }
 
 /// Rows of line breaks.
-fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
+fn lines(bytes: &[u8], breaks: &[usize], rows: &mut Vec<Row>) {
     let (mut last, mut stride, mut equal) = (usize::MAX, 0, 0);
-    for at in memchr::memchr_iter(b'\n', bytes) {
+    for at in breaks.iter().copied() {
         let this = at.wrapping_sub(last);
         equal = if this == stride { equal + 1 } else { 1 };
         (last, stride) = (at, this);
@@ -116,53 +115,6 @@ fn lines(bytes: &[u8], rows: &mut Vec<Row>) {
 
 /// The strides that are looked for, the longest of them a little more than a row may have.
 const STRIDES: RangeInclusive<u32> = 2..=21;
-/// So many words of marks are looked at for one stride before the next.
-const CHUNK: usize = 32;
-/// Words before those: the fifth mark in a row may stand so far back.
-const BEFORE: usize = 2;
-
-/// Where marks stand that have enough others one stride before each other, each with its stride: 64 places at a time. They may be of several
-/// kinds, which [`step`] tells. The first [`BEFORE`] words stand for nothing.
-#[inline(always)]
-fn in_step(marks: &[u64], places: &mut Vec<(usize, usize)>) {
-    let mut at = BEFORE;
-    while at < marks.len() {
-        let end = marks.len().min(at + CHUNK);
-        let chunk = marks.get(at - BEFORE..end).unwrap_or_default();
-        for stride in STRIDES {
-            // Marks with another before them, for one word more than is looked at.
-            let mut pairs = [0; CHUNK + 1];
-            let two = |one: u64, before: u64, by: u32| one << by | before >> (64 - by);
-            for (pair, words) in pairs.iter_mut().zip(chunk.windows(2)) {
-                *pair = words[1] & two(words[1], words[0], stride);
-            }
-            let mut found = [0; CHUNK];
-            let mut any = 0;
-            let (near, by) = (4 * stride < 64, 4 * stride % 64);
-            for ((found, pairs), words) in found.iter_mut().zip(pairs.windows(2)).zip(chunk.windows(3)) {
-                let (one, before) = if near { (words[2], words[1]) } else { (words[1], words[0]) };
-                *found = pairs[1] & two(pairs[1], pairs[0], 2 * stride) & (one << by | before >> 1 >> (63 - by));
-                any |= *found;
-            }
-            if any != 0 {
-                each_bit(&found, |bit| places.push((64 * (at - BEFORE) + bit, stride as usize)));
-            }
-        }
-        at = end;
-    }
-}
-
-#[inline(always)]
-fn each_bit(words: &[u64], mut each: impl FnMut(usize)) {
-    for (i, word) in words.iter().enumerate() {
-        let mut word = *word;
-        while word != 0 {
-            each(64 * i + word.trailing_zeros() as usize);
-            word &= word - 1;
-        }
-    }
-}
-
 /// One more mark, with another one stride before it: part of a row if enough stand before it in step, all of one kind.
 fn step(bytes: &[u8], rows: &mut Vec<Row>, at: usize, stride: usize) {
     let kind = |at: usize| bytes.get(at).and_then(|mark| separator(bytes, at, *mark));

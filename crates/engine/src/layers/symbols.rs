@@ -66,15 +66,10 @@ fn readable(text: &[u8]) -> bool {
 /// Runs of characters beyond ASCII.
 fn characters(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
-    let mut at = 0;
-    while let Some(start) = bytes.get(at..).and_then(|rest| simd::find(rest, |b| b >= 0x80)).map(|i| at + i) {
-        let high = bytes.get(start..).unwrap_or_default().iter().take_while(|b| **b >= 0x80).count();
-        let run = start..start + high;
-        at = run.end;
-        // At least two bytes a character.
-        if high < 2 * MIN_BYTES {
-            continue;
-        }
+    // At least two bytes a character.
+    let mut runs = Vec::new();
+    simd::high_runs(bytes, 2 * MIN_BYTES, &mut runs);
+    for run in runs {
         let part = bytes.get(run.clone()).unwrap_or_default();
         match std::str::from_utf8(part) {
             Ok(text) => one_block(sink, text, run)?,

@@ -18,14 +18,29 @@ const DISGUISED: Escapes = Escapes { find: character, read: disguised };
 
 /// Where the next byte is that begins a character beyond ASCII, as its second byte tells: in noise most do not.
 fn character(bytes: &[u8]) -> Option<usize> {
+    const HIGHEST: u64 = 0x8080_8080_8080_8080;
+    let begins = |pair: &[u8]| matches!(pair, [0xc2..=0xff, 0x80..=0xbf]);
     let mut at = 0;
-    loop {
-        at += simd::find(bytes.get(at..)?, |b| b >= 0xc2)?;
-        if bytes.get(at + 1).is_some_and(|second| *second & 0xc0 == 0x80) {
-            return Some(at);
+    // Eight bytes at a time, of which the last only ends a pair.
+    while let Some(eight) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        let word = u64::from_le_bytes(*eight);
+        if word & HIGHEST == 0 {
+            at += 8 + simd::find(bytes.get(at + 8..)?, |b| b >= 0xc2)?;
+            continue;
         }
-        at += 1;
+        let lead = word & word << 1 & HIGHEST;
+        let follows = word & !(word << 1) & HIGHEST;
+        let mut pairs = lead & follows >> 8;
+        while pairs != 0 {
+            let place = at + pairs.trailing_zeros() as usize / 8;
+            if bytes.get(place..place + 2).is_some_and(begins) {
+                return Some(place);
+            }
+            pairs &= pairs - 1;
+        }
+        at += 7;
     }
+    bytes.get(at..)?.windows(2).position(begins).map(|i| at + i)
 }
 
 /// Every stretch with such characters, as the ASCII it stands for.
@@ -106,11 +121,10 @@ fn ascii(c: char) -> Option<u8> {
 }
 
 fn char_at(source: &[u8], at: usize) -> Option<char> {
-    let first = *source.get(at)?;
-    let len = match first {
-        0xc2..=0xdf => 2,
-        0xe0..=0xef => 3,
-        0xf0..=0xf4 => 4,
+    let len = match *source.get(at..)? {
+        [a @ 0xc2..=0xdf, b @ 0x80..=0xbf, ..] => return char::from_u32(u32::from(a & 0x1f) << 6 | u32::from(b & 0x3f)),
+        [0xe0..=0xef, 0x80..=0xbf, 0x80..=0xbf, ..] => 3,
+        [0xf0..=0xf4, 0x80..=0xbf, 0x80..=0xbf, 0x80..=0xbf, ..] => 4,
         _ => return None,
     };
     std::str::from_utf8(source.get(at..at + len)?).ok()?.chars().next()
@@ -150,4 +164,23 @@ fn selectors(sink: &mut Sink<'_, '_>) -> Flow {
         at = end.max(at + 1);
     }
     ControlFlow::Continue(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_next_character_beyond_ascii_is_found(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x80..0xe0_u8, Just(b'a')], 0..60), blanks in 0..100_usize) {
+            let bytes = [vec![b' '; blanks], bytes].concat();
+            prop_assert_eq!(character(&bytes), bytes.windows(2).position(|w| w[0] >= 0xc2 && w[1] & 0xc0 == 0x80));
+            for at in 0..bytes.len() {
+                let slow = (2..=4).find_map(|n| std::str::from_utf8(bytes.get(at..at + n)?).ok()?.chars().next().filter(|c| c.len_utf8() == n));
+                prop_assert_eq!(char_at(&bytes, at), slow);
+            }
+        }
+    }
 }

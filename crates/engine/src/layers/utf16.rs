@@ -2,8 +2,12 @@
 
 use std::ops::ControlFlow;
 
+use simd::Class;
+
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
+
+static ZERO: Class = Class::of(&[0]);
 
 /// Hands on the text of a view in which every other byte is zero.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
@@ -11,9 +15,11 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if bytes.len() < 16 || !sink.census.any(super::census::NUL) {
         return ControlFlow::Continue(());
     }
-    let zeros = |offset: usize| bytes.iter().skip(offset).step_by(2).filter(|b| **b == 0).count();
+    let mut zeros = Vec::new();
+    simd::masks(bytes, &ZERO, &mut zeros);
+    let places = |places: u64| zeros.iter().map(|word| (word & places).count_ones() as usize).sum::<usize>();
     let half = bytes.len() / 2;
-    let (even, odd) = (zeros(0), zeros(1));
+    let (even, odd) = (places(0x5555_5555_5555_5555), places(0xaaaa_aaaa_aaaa_aaaa));
     let little = odd * 10 > half * 7 && even * 10 < half * 3;
     let big = even * 10 > half * 7 && odd * 10 < half * 3;
     if !little && !big {

@@ -25,12 +25,14 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     let mut blocks = [(false, Vec::new(), None), (true, Vec::new(), None)];
     let mut at = 0;
-    while at < bytes.len() {
-        let end = memchr::memchr(b'\n', bytes.get(at..).unwrap_or_default()).map_or(bytes.len(), |i| at + i);
+    let breaks = sink.breaks();
+    for end in breaks.iter().copied().chain([bytes.len()]) {
         let line = bytes.get(at..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
+        // A first character stands for 63 at most.
+        let may_be = line.len() % 4 == 1 && line.len() <= 85;
         for (xx, decoded, run) in &mut blocks {
-            if fits(line, *xx) && decode(line, *xx, decoded) {
+            if may_be && fits(line, *xx) && decode(line, *xx, decoded) {
                 let start = run.as_ref().map_or(at, |r: &Range<usize>| r.start);
                 *run = Some(start..at + line.len());
             } else if run.is_some() {
@@ -61,10 +63,6 @@ fn value(byte: u8, xx: bool) -> Option<u8> {
 
 /// Whether a line is as long as its first character says: hardly any other is.
 fn fits(line: &[u8], xx: bool) -> bool {
-    // A first character stands for 63 at most.
-    if line.len() > 85 || line.len() % 4 != 1 {
-        return false;
-    }
     let length = line.first().and_then(|b| value(*b, xx)).map_or(0, usize::from);
     length > 0 && line.len() == 1 + length.div_ceil(3) * 4
 }

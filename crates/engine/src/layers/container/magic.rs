@@ -37,6 +37,32 @@ pub(super) fn beginning(bytes: &[u8]) -> Option<usize> {
     bytes.iter().position(|b| BEGINNINGS[usize::from(*b)])
 }
 
+/// As [`beginning`], where the second byte is of that magic too.
+pub(super) fn likely_beginning(bytes: &[u8]) -> Option<usize> {
+    let goes_on = |pair: &[u8]| {
+        matches!(
+            pair,
+            [0x1f, 0x8b | 0x9d]
+                | [0x28, 0xb5]
+                | [0x78, _]
+                | [b'B', b'Z']
+                | [0xfd, b'7']
+                | [0x04, 0x22]
+                | [0x02, 0x21]
+                | [0x5d, 0 | 0x2a]
+                | [b'P', b'A' | b'K' | 0x2a]
+                | [b'L', b'Z' | b'U']
+                | [0xff, 0x06]
+                | [0x89, b'P' | b'L']
+                | [b'7', b'z']
+                | [b'R', b'a']
+                | [0x03, 0xd9]
+                | [0x00, b'G']
+        )
+    };
+    bytes.windows(2).position(|pair| BEGINNINGS[usize::from(pair[0])] && goes_on(pair))
+}
+
 /// What bytes with this beginning are.
 pub(super) fn form(bytes: &[u8]) -> Option<Form> {
     let coding = match bytes {
@@ -90,6 +116,25 @@ pub(super) fn certain(bytes: &[u8]) -> Option<Form> {
     form(bytes).or_else(|| media::kind(bytes).map(Form::Media)).or_else(|| sealed::first(bytes).map(Form::Sealed))
 }
 
+/// Whether bytes may be anything that [`certain`] or [`document`] knows: the cheap question.
+pub(super) fn possible(bytes: &[u8]) -> bool {
+    static FIRST: [bool; 256] = {
+        let mut first = BEGINNINGS;
+        let mut i = 0;
+        while i < 256 {
+            // zstd's skippable frames, OpenPGP's session keys, and the first characters of the other magics.
+            first[i] |= matches!(i, 0x50..=0x5f | 0x84..=0x87 | 0x8c..=0x8f | 0xc1 | 0xc3 | 0x60 | 0x30 | 0x7f | 0xd0 | 0xfe);
+            first[i] |= matches!(i as u8, b'G' | b'R' | b'a' | b'S' | b'M' | b'L' | b'7' | b'%' | b'b' | b'!' | b'I' | b'O');
+            i += 1;
+        }
+        first
+    };
+    bytes.first().is_some_and(|b| FIRST[usize::from(*b)])
+        || bytes.get(2..4) == Some(b"-l")
+        || bytes.get(7..9) == Some(b"**")
+        || bytes.get(257..262) == Some(b"ustar")
+}
+
 /// Whether bytes are a document or a picture that may hold text in parts of its own.
 pub(super) fn document(bytes: &[u8]) -> bool {
     const MAGICS: [&[u8]; 16] = [
@@ -122,4 +167,42 @@ fn lzma(bytes: &[u8]) -> bool {
     let shape = dictionary >> dictionary.trailing_zeros().min(31);
     let length = u64::from_le_bytes(length);
     matches!(shape, 1 | 3) && (length == u64::MAX || length < 1 << 38)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_has_a_form_is_likely(mut bytes in prop::collection::vec(any::<u8>(), 2..40), first in 0..16_usize, header in any::<bool>()) {
+            let firsts = [0x1f, 0x28, 0x78, b'B', 0xfd, 0x04, 0x02, 0x5d, b'P', b'L', 0xff, 0x89, b'7', b'R', 0x03, 0x00];
+            let magics: [&[u8]; 21] = [
+                b"\x1f\x8b\x08\0", b"\x1f\x9d\x90", b"\x28\xb5\x2f\xfd", b"P\x2a\x4d\x18", b"\x5d\x2a\x4d\x18", b"\x78\x9c", b"BZh91AY&SY", b"\xfd7zXZ\0", b"LZIP\x01",
+                b"\x04\x22\x4d\x18", b"\x02\x21\x4c\x18", b"\xff\x06\0\0sNaPpY", b"\x89PNG\r\n\x1a\n", b"PACK\0\0\0\x02", b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c",
+                b"\x89LZO\0\r\n\x1a\n\x09", b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5", b"LUKS\xba\xbe\0\x01", b"\0GITCRYPT\0", b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff",
+            ];
+            bytes[0] = firsts[first];
+            let whole = if header { [magics[(usize::from(bytes[1])) % magics.len()], &bytes].concat() } else { bytes };
+            prop_assert!(form(&whole).is_none() || !BEGINNINGS[usize::from(whole[0])] || likely_beginning(&whole) == Some(0));
+        }
+
+        #[test]
+        fn what_is_known_is_possible(start in any::<[u8; 4]>(), second in 0..64_u8, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let magics: [&[u8]; 8] = [b"", b"\x1f\x8b\x08\0", b"xx-lh5-", b"1234567**ACE**", b"MSCF\0\0\0\0", b"age-encryption.org/v1\n1234567", b"0\x03\x02\x01\x03\x30", b"SQLite format 3\0"];
+            for magic in magics {
+                for mut text in [[magic, &bytes].concat(), [&start[..], &bytes].concat(), [&start[..1], &[second], &[3, 9, 9, 9, 9, 9, 9, 9, 9, 1], &bytes].concat()] {
+                    prop_assert!(possible(&text) || !(certain(&text).is_some() || document(&text)));
+                    if text.len() > 262 {
+                        text[257..262].copy_from_slice(b"ustar");
+                        prop_assert!(possible(&text));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -26,8 +26,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     // How the lines of the row begin and end.
     let mut form: Option<(usize, usize)> = None;
     let mut at = 0;
-    while at < bytes.len() {
-        let end = bytes.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)).map_or(bytes.len(), |i| at + i);
+    let breaks = sink.breaks();
+    for end in breaks.iter().copied().chain([bytes.len()]) {
         let line = at..end - usize::from(end > at && bytes.get(end - 1) == Some(&b'\r'));
         at = end + 1;
         if line.is_empty() {
@@ -48,6 +48,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 form = Some(signs);
                 row.push(other);
             }
+            None if row.is_empty() => form = None,
             None => {
                 flush(sink, &mut row, Escaped::Percent)?;
                 form = None;
@@ -72,6 +73,9 @@ impl Wrapped {
         let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len()) && !blank();
         if whole && line.len() == length {
             self.0.push(line.clone());
+            return ControlFlow::Continue(());
+        }
+        if !whole && self.0.is_empty() {
             return ControlFlow::Continue(());
         }
         if self.0.len() >= 2 && line.len() < length {
@@ -106,7 +110,7 @@ fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Ra
     let (a, b) = (bytes.get(one.clone())?, bytes.get(other.clone())?);
     let (first, second) = head(a, b)?;
     let (x, y) = (a.get(first..)?, b.get(second..)?);
-    let same = x.iter().rev().zip(y.iter().rev()).take_while(|(p, q)| p == q).count();
+    let same = same_end(x, y);
     // The end begins where a word does not.
     let tail = x.get(x.len() - same..)?;
     let tail = tail.iter().position(|b| !part_of_word(*b)).map_or(0, |i| same - i);
@@ -132,7 +136,7 @@ fn part_of_word(byte: u8) -> bool {
 fn head(a: &[u8], b: &[u8]) -> Option<(usize, usize)> {
     let (mut i, mut j) = (0, 0);
     loop {
-        let same = a.get(i..)?.iter().zip(b.get(j..)?).take_while(|(p, q)| p == q).count();
+        let same = same_beginning(a.get(i..)?, b.get(j..)?);
         (i, j) = (i + same, j + same);
         // The number in which they differ begins where it may be the same still.
         let digits = a.get(..i)?.iter().rev().take(j).take_while(|b| b.is_ascii_digit()).count();
@@ -149,6 +153,22 @@ fn head(a: &[u8], b: &[u8]) -> Option<(usize, usize)> {
     let end = text.iter().rposition(|b| !part_of_word(*b) || *b == b'=').map(|i| i + 1);
     let end = end.or_else(|| text.first().filter(|b| !b.is_ascii_alphanumeric()).map(|_| 1))?;
     Some((end, j - (i - end)))
+}
+
+/// How many bytes two texts begin with are the same.
+fn same_beginning(a: &[u8], b: &[u8]) -> usize {
+    let ((x, _), (y, _)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let whole = 8 * x.iter().zip(y).take_while(|(p, q)| p == q).count();
+    let (a, b) = (a.get(whole..).unwrap_or_default(), b.get(whole..).unwrap_or_default());
+    whole + a.iter().zip(b).take_while(|(p, q)| p == q).count()
+}
+
+/// How many bytes two texts end with are the same.
+fn same_end(a: &[u8], b: &[u8]) -> usize {
+    let ((_, x), (_, y)) = (a.as_rchunks::<8>(), b.as_rchunks::<8>());
+    let whole = 8 * x.iter().rev().zip(y.iter().rev()).take_while(|(p, q)| p == q).count();
+    let (a, b) = (a.get(..a.len() - whole).unwrap_or_default(), b.get(..b.len() - whole).unwrap_or_default());
+    whole + a.iter().rev().zip(b.iter().rev()).take_while(|(p, q)| p == q).count()
 }
 
 /// The number at `at` and how many digits it has, if it is short and no letter follows.

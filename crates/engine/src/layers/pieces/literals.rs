@@ -119,6 +119,8 @@ struct Row {
 /// A literal that may recur.
 struct Seen {
     literal: Range<usize>,
+    /// What stands right before it; none, where there is not so much.
+    name: Option<[u8; NAME]>,
     /// The one before it of the same name.
     before: Option<Range<usize>>,
     /// The row it belongs to.
@@ -131,11 +133,15 @@ impl Recurring {
         if literal.len() > MAX_PIECE || memchr::memchr(b'\n', bytes.get(literal.clone()).unwrap_or_default()).is_some() {
             return;
         }
-        let name = |l: &Range<usize>| bytes.get(l.start.saturating_sub(NAME)..l.start);
-        let same = |seen: &&Seen| seen.literal.end + MAX_APART >= literal.start && name(&seen.literal) == name(literal);
+        let name = literal.start.checked_sub(NAME).and_then(|i| bytes.get(i..)?.first_chunk::<NAME>().copied());
+        let head = |l: &Range<usize>| bytes.get(l.start.saturating_sub(NAME)..l.start);
+        let same = |seen: &&Seen| {
+            let alike = seen.name == name && (name.is_some() || head(&seen.literal) == head(literal));
+            alike && seen.literal.end + MAX_APART >= literal.start
+        };
         let known = self.last.iter().skip(usize::from(beside)).find(same);
         let mut row = None;
-        if let Some(Seen { literal: second, before: Some(first), row: known }) = known {
+        if let Some(Seen { literal: second, before: Some(first), row: known, .. }) = known {
             let gap = |from: &Range<usize>, to: &Range<usize>| bytes.get(from.end..to.start).unwrap_or_default();
             if alike(gap(first, second), gap(second, literal)) {
                 row = *known;
@@ -156,7 +162,7 @@ impl Recurring {
         }
         let before = known.map(|seen| seen.literal.clone());
         self.last.truncate(MEMORY - 1);
-        self.last.push_front(Seen { literal: literal.clone(), before, row });
+        self.last.push_front(Seen { literal: literal.clone(), name, before, row });
     }
 
     fn flush(self, sink: &mut Sink<'_, '_>) -> Flow {
