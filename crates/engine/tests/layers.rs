@@ -349,6 +349,50 @@ fn a_token_is_found_behind_base64_of_every_layer() {
     assert!(missed.is_empty(), "{}", missed.join(", "));
 }
 
+/// The places that hold nothing but text, in which bytes are percent-encoded.
+fn places(encoded: &[u8]) -> [(Kind, String); 5] {
+    let percent: String = encoded.iter().map(|b| format!("%{b:02X}")).collect();
+    let form = Media { content_type: Some("application/x-www-form-urlencoded".to_owned()), ..Media::default() };
+    [
+        (Kind::body(form), format!("id=7&note={percent}")),
+        (Kind::of(Location::Query), format!("level=info&m={percent}")),
+        (Kind::of(Location::Path), format!("/v1/{percent}/status")),
+        (Kind::of(Location::Header("cookie".into())), format!("theme=dark; s={percent}")),
+        // Anywhere else.
+        (Kind::of(Location::Header("x-note".into())), percent),
+    ]
+}
+
+#[test]
+fn a_token_is_found_in_every_layer_behind_percent_escapes_in_every_place() {
+    let mut missed = Vec::new();
+    for (i, (layer, encode)) in CASES.iter().enumerate() {
+        let token = token();
+        let key = blake3::keyed_hash(&[7; 32], token.as_bytes());
+        for (kind, text) in places(&encode(&format!("the token is {token} ok"))) {
+            let report = engine().scan(&kind, text.as_bytes());
+            if !report.findings.iter().any(|f| f.fingerprint.0 == key.as_bytes()[..8]) {
+                missed.push(format!("{i} {layer} in {}", kind.location));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn text_of_other_scripts_behind_percent_escapes_is_no_text_under_a_key() {
+    for text in [
+        "Съешь же ещё этих мягких французских булок, да выпей чаю",
+        "いろはにほへとちりぬるをわかよたれそつねならむ",
+        "你好世界人人生而自由在尊严和权利上一律平等",
+    ] {
+        for (kind, text) in places(text.as_bytes()) {
+            let report = engine().scan(&kind, text.as_bytes());
+            assert!(report.findings.is_empty() && report.coverage == Coverage::Complete, "{}", kind.location);
+        }
+    }
+}
+
 #[test]
 fn pieces_in_paths_hosts_and_queries_are_joined() {
     let token = token();
