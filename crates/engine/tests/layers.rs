@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use data_encoding::{BASE32, BASE64, BASE64URL_NOPAD, HEXLOWER};
-use portcullis_engine::{Coverage, Engine, FingerprintKey, Kind, Limits, Location, Media, RuleSet};
+use portcullis_engine::{Confidence, Coverage, Engine, FingerprintKey, Kind, Limits, Location, Media, RuleSet};
 use rand::distr::{Alphanumeric, SampleString};
 
 fn engine() -> &'static Engine {
@@ -377,6 +377,22 @@ fn a_token_is_found_in_every_layer_behind_percent_escapes_in_every_place() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+#[test]
+fn what_stands_between_characters_may_stand_in_the_text_too() {
+    let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
+    let part = |json: &str| BASE64URL_NOPAD.encode(json.as_bytes());
+    let jwt = [part(r#"{"alg":"HS256","typ":"JWT"}"#), part(r#"{"sub":"1234567","iat":1700000000}"#), part(&random(32))].join(".");
+    let password = format!("db_password = \"{}\"", random(20));
+    for (text, mark) in [(jwt, "."), (password, " ")] {
+        let apart = chunks(&text, 1).join(mark);
+        for bytes in [apart.clone(), format!("note: {apart}"), format!("{apart} that is it")] {
+            let report = engine().scan(&Kind::body(Media::default()), bytes.as_bytes());
+            let found = report.findings.iter().any(|f| f.confidence != Confidence::Low && f.trail.contains(&"separated"));
+            assert!(found, "{mark:?}: {:?}", report.findings.iter().map(|f| (f.detector.id.as_str(), &f.trail)).collect::<Vec<_>>());
+        }
+    }
 }
 
 #[test]
