@@ -396,6 +396,15 @@ fn what_stands_between_characters_may_stand_in_the_text_too() {
 }
 
 #[test]
+fn the_first_of_several_pieces_is_not_lost() {
+    for form in [|b: u8| format!("{b:02X}h"), |b| format!("({b:02x})"), |b| format!("<{}/>", char::from(b))] {
+        let token = token();
+        let bytes = listed(&token, form, " ");
+        assert!(found(&bytes, &token).is_some(), "{}", form(b'x'));
+    }
+}
+
+#[test]
 fn text_of_other_scripts_behind_percent_escapes_is_no_text_under_a_key() {
     for text in [
         "Съешь же ещё этих мягких французских булок, да выпей чаю",
