@@ -134,6 +134,7 @@ fn ebcdic(byte: u8) -> u8 {
         b'_' => 0x6d,
         b',' => 0x6b,
         b'.' => 0x4b,
+        b'\n' => 0x25,
         _ => 0x40,
     }
 }
@@ -159,6 +160,8 @@ const CASES: &[Case] = &[
     ("base64", |t| BASE64.encode(t.as_bytes()).into_bytes()),
     ("base64", |t| BASE64URL_NOPAD.encode(t.as_bytes()).into_bytes()),
     ("base64", |t| chunks(&BASE64.encode(t.repeat(3).as_bytes()), 76).join("\r\n").into_bytes()),
+    ("base64", |t| chunks(&BASE64.encode(t.repeat(2).as_bytes()), 20).join("\n").into_bytes()),
+    ("base64", |t| BASE64.encode(&format!("{t}\n{t}").bytes().map(ebcdic).collect::<Vec<_>>()).into_bytes()),
     ("reversed-base64", |t| BASE64.encode(t.as_bytes()).bytes().rev().collect()),
     ("hex", |t| HEXLOWER.encode(t.as_bytes()).into_bytes()),
     ("hex", |t| listed(t, |b| format!("{b:02X}"), ":")),
@@ -402,6 +405,15 @@ fn the_first_of_several_pieces_is_not_lost() {
         let bytes = listed(&token, form, " ");
         assert!(found(&bytes, &token).is_some(), "{}", form(b'x'));
     }
+}
+
+#[test]
+fn tokens_on_lines_of_one_length_are_seen_each() {
+    let tokens: Vec<String> = std::iter::repeat_with(token).take(5).collect();
+    // No fourth character ends a line, so that the lines are no text that was wrapped.
+    let lines: Vec<String> = tokens.iter().map(|t| BASE64URL_NOPAD.encode(format!("x{t}").as_bytes())).collect();
+    let bytes = lines.join("\n").into_bytes();
+    assert!(tokens.iter().all(|token| found(&bytes, token).is_some()));
 }
 
 #[test]
