@@ -164,6 +164,8 @@ const CASES: &[Case] = &[
     ("base64", |t| BASE64.encode(&format!("{t}\n{t}").bytes().map(ebcdic).collect::<Vec<_>>()).into_bytes()),
     ("reversed-base64", |t| BASE64.encode(t.as_bytes()).bytes().rev().collect()),
     ("hex", |t| HEXLOWER.encode(t.as_bytes()).into_bytes()),
+    ("hex", |t| HEXLOWER.encode(t.as_bytes()).bytes().rev().collect()),
+    ("hex", |t| HEXLOWER.encode(&t.bytes().map(|b| b.rotate_left(4)).collect::<Vec<_>>()).into_bytes()),
     ("hex", |t| listed(t, |b| format!("{b:02X}"), ":")),
     ("hex", |t| listed(t, |b| format!("0x{b:02x}"), ", ")),
     ("base32", |t| BASE32.encode(t.as_bytes()).into_bytes()),
