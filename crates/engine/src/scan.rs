@@ -2,7 +2,7 @@
 
 mod known;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
@@ -102,6 +102,25 @@ impl Path<'_> {
     }
 }
 
+/// Whether values are judged by their keys, for the last keys of a view.
+#[derive(Debug, Default)]
+struct Judged(VecDeque<(Arc<str>, bool)>);
+
+impl Judged {
+    /// So many keys are remembered.
+    const MOST: usize = 8;
+
+    fn by(&mut self, field: &Arc<str>, matcher: &Matcher) -> bool {
+        if let Some((_, judged)) = self.0.iter().find(|(known, _)| Arc::ptr_eq(known, field)) {
+            return *judged;
+        }
+        let judged = matcher.judged_by(field);
+        self.0.truncate(Judged::MOST - 1);
+        self.0.push_front((Arc::clone(field), judged));
+        judged
+    }
+}
+
 #[derive(Debug, Default)]
 struct Found {
     /// By span, and detector or known secret; the shortest trail stays.
@@ -167,6 +186,7 @@ impl Scanner<'_> {
         }
         let known = self.known(view, path, budget, found);
         found.gap(path, budget);
+        let mut judged = Judged::default();
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.
         let flow = layers::peel(view, &hits.disguised, &later, budget, &mut |peeled: Peeled<'_>, budget: &mut Budget| {
             let depth = depth + u32::from(!peeled.is_slice());
@@ -176,7 +196,7 @@ impl Scanner<'_> {
                 return ControlFlow::Continue(());
             }
             let quiet = matches!(peeled.map, Map::Slice(at) if peeled.is_slice() && hits.quiet(&(at..at + peeled.bytes.len())));
-            if quiet && !known && peeled.bytes.len() < SHORT && self.nothing_in(&peeled) {
+            if quiet && !known && peeled.bytes.len() < SHORT && self.nothing_in(&peeled, &mut judged) {
                 return ControlFlow::Continue(());
             }
             // The gap of this view waits while the inner one is looked at.
@@ -220,9 +240,9 @@ impl Scanner<'_> {
     }
 
     /// Whether a short leaf in which no word stands holds nothing else: no escapes, and no value that its key makes a secret.
-    fn nothing_in(&self, leaf: &Peeled<'_>) -> bool {
+    fn nothing_in(&self, leaf: &Peeled<'_>, judged: &mut Judged) -> bool {
         let plain = |b: &u8| b.is_ascii() && !b.is_ascii_control() && !matches!(b, b'%' | b'\\' | b'&' | b'=');
-        leaf.bytes.iter().all(plain) && leaf.field.as_ref().is_none_or(|field| !self.matcher.judged_by(field))
+        leaf.bytes.iter().all(plain) && leaf.field.as_ref().is_none_or(|field| !judged.by(field, self.matcher))
     }
 
     /// The first eight bytes of keyed BLAKE3 over the decoded secret.

@@ -22,6 +22,8 @@ const MIN_CACHED_BYTES: usize = 64;
 
 /// When to try again while counts cannot be shared, in milliseconds.
 const ALONE_RETRY: u64 = 5000;
+/// When to try again what was more than could be taken, in milliseconds.
+const OVERLOAD_RETRY: u64 = 1000;
 
 /// One request with its snapshot, what was found so far, and the verdict so far.
 pub(crate) struct Case {
@@ -203,6 +205,9 @@ impl Case {
     }
 
     pub(crate) fn deny(&mut self, reason: Reason) {
+        if reason == Reason::Overloaded && !self.denied() {
+            self.retry = Some(OVERLOAD_RETRY);
+        }
         self.raise(Verdict::deny(reason), None);
     }
 

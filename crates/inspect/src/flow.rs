@@ -12,8 +12,8 @@ use policy::{Action, Judged, Located, Reason, Redaction};
 use crate::calls::{self, Calls};
 use crate::case::Case;
 use crate::chains;
+use crate::fair::Share;
 use crate::frames::{self, Frame};
-use crate::memory::Grant;
 use crate::push::Push;
 use crate::redact::{self, Place, Replacement};
 use crate::{HeadEdits, Header, Outcome};
@@ -92,7 +92,7 @@ pub struct Flow {
     base: u64,
     /// Replacements in held bytes.
     replacements: Vec<Replacement>,
-    grant: Grant,
+    share: Share,
     over: bool,
 }
 
@@ -127,8 +127,8 @@ impl Flow {
             None if body.grpc.is_some() => Mode::Messages,
             None => Mode::Gather,
         };
-        let grant = Grant::new(case.shared.memory.clone());
-        Ok(Flow { case, edits: Some(edits), body, mode, held: BytesMut::new(), base: 0, replacements: Vec::new(), grant, over: false })
+        let share = case.shared.memory.share(&case.subject.sandbox);
+        Ok(Flow { case, edits: Some(edits), body, mode, held: BytesMut::new(), base: 0, replacements: Vec::new(), share, over: false })
     }
 
     /// Takes the next bytes of the body.
@@ -156,8 +156,8 @@ impl Flow {
             return self.push_on(&chunk);
         }
         // The engine keeps a copy of what it still looks at.
-        if !self.grant.resize(self.held.len().saturating_mul(2), limits.memory_bytes) {
-            return self.deny(Reason::LimitExceeded);
+        if !self.share.resize(self.held.len().saturating_mul(2), limits.memory_bytes) {
+            return self.deny(Reason::Overloaded);
         }
         match &mut self.mode {
             Mode::Messages => self.messages(),
@@ -182,10 +182,10 @@ impl Flow {
         }
         let allowance = self.case.shared.memory.allowance(limits.memory_bytes, limits.buffer_bytes, LEAST_HOLD);
         let long = self.held.len() > allowance || self.base > 0;
-        if (self.held.len() > allowance && push.whole())
-            || !self.grant.resize(self.held.len().saturating_add(push.memory()), limits.memory_bytes)
-        {
+        if self.held.len() > allowance && push.whole() {
             self.case.deny(Reason::LimitExceeded);
+        } else if !self.share.resize(self.held.len().saturating_add(push.memory()), limits.memory_bytes) {
+            self.case.deny(Reason::Overloaded);
         }
         if self.case.denied() {
             return self.drain();
@@ -199,7 +199,7 @@ impl Flow {
         self.name_refs();
         self.mode = Mode::Drain;
         self.held = BytesMut::new();
-        let _shrunk = self.grant.resize(0, usize::MAX);
+        let _shrunk = self.share.resize(0, usize::MAX);
         Step::Hold
     }
 
@@ -234,6 +234,22 @@ impl Flow {
                 self.advance(progress)
             }
             Mode::Gather | Mode::Messages | Mode::Push(_) | Mode::Drain => Step::Hold,
+        }
+    }
+
+    /// How many bytes are held.
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// How many bytes the next `more` bytes of the body make the engine look at, about; `last`: nothing follows them.
+    pub fn work(&self, more: usize, last: bool) -> usize {
+        let all = self.held.len().saturating_add(more);
+        match self.mode {
+            Mode::Gather if last || all > self.case.limits().buffer_bytes => all,
+            Mode::Gather | Mode::Drain => 0,
+            Mode::Slide(_) if !last => more,
+            Mode::Slide(_) | Mode::Messages | Mode::Push(_) => all,
         }
     }
 
@@ -481,7 +497,7 @@ impl Flow {
         let body = self.held.split_to(clean.min(self.held.len())).freeze();
         self.base += body.len() as u64;
         // Giving memory back always succeeds.
-        let _shrunk = self.grant.resize(self.held.len().saturating_mul(2), usize::MAX);
+        let _shrunk = self.share.resize(self.held.len().saturating_mul(2), usize::MAX);
         Release { head: self.edits.take(), body }
     }
 

@@ -7,9 +7,10 @@ use engine::Engine;
 use policy::{Policy, PolicyLimits};
 
 use crate::cache::{self, Reports};
+use crate::case::Case;
 use crate::chains;
 use crate::ledger::Ledger;
-use crate::{CacheStats, Head, Memory, Opened, Outcome, head};
+use crate::{CacheStats, Fair, Head, Opened, Outcome, head};
 
 /// Engine and policy of one moment; a request keeps the snapshot it began with.
 #[derive(Debug, Clone)]
@@ -23,7 +24,7 @@ pub struct Snapshot {
 /// What outlives snapshots.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) memory: Arc<Memory>,
+    pub(crate) memory: Arc<Fair>,
     pub(crate) reports: Reports,
     pub(crate) ledger: Ledger,
     pub(crate) chains: chains::Memory,
@@ -70,7 +71,7 @@ impl Inspector {
     }
 
     /// The memory that holds draw on.
-    pub fn memory(&self) -> &Memory {
+    pub fn memory(&self) -> &Fair {
         &self.shared.memory
     }
 
@@ -92,6 +93,11 @@ impl Inspector {
     /// Judges who asks for a tunnel (`CONNECT`), and nothing else: what it carries comes to [`Inspector::open`], request by request.
     pub fn tunnel(&self, head: &Head) -> Outcome {
         head::tunnel(Arc::clone(&self.shared), self.snapshot(), head)
+    }
+
+    /// Refuses a request of which nothing is to be looked at.
+    pub fn refuse(&self, head: &Head, reason: policy::Reason) -> Outcome {
+        Case::refused(Arc::clone(&self.shared), self.snapshot(), head, reason).outcome()
     }
 
     /// Judges a head; without a body that is all, else the flow takes the body.

@@ -203,7 +203,7 @@ impl Problem {
 /// The HTTP status that says it best.
 fn status(reason: Reason) -> u16 {
     match reason {
-        Reason::Internal | Reason::StateUnavailable => 503,
+        Reason::Internal | Reason::StateUnavailable | Reason::Overloaded => 503,
         Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts => 429,
         Reason::BodyTooLarge => 413,
         Reason::IdentityRequired | Reason::IdentityUnknown => 407,

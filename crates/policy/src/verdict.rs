@@ -95,6 +95,8 @@ pub enum Reason {
     BodyTooLarge,
     /// A limit of the policy (size, time, memory) was reached.
     LimitExceeded,
+    /// More than the scanner can take now, or more than this sandbox's part of it.
+    Overloaded,
     /// What other scanners have counted is not known, and the policy wants it known.
     StateUnavailable,
     /// The scanner could not do its work.
@@ -151,6 +153,11 @@ impl Reason {
         (Reason::BodyTooLarge, "deny, 413", "`max_body`"),
         (Reason::LimitExceeded, "deny", "time or memory"),
         (
+            Reason::Overloaded,
+            "deny, 503",
+            "the scanner has more to do than it can, or this sandbox more than its part of it; `Retry-After` says when to try again",
+        ),
+        (
             Reason::StateUnavailable,
             "deny, 503",
             "`history.on_loss: deny`, and counts cannot be shared; `Retry-After` says when to try again",
@@ -195,6 +202,7 @@ impl Reason {
             Reason::TooManyHosts => "too_many_hosts",
             Reason::BodyTooLarge => "body_too_large",
             Reason::LimitExceeded => "limit_exceeded",
+            Reason::Overloaded => "overloaded",
             Reason::StateUnavailable => "state_unavailable",
             Reason::Internal => "internal",
         }

@@ -12,7 +12,7 @@ use crate::masks::repeats_with;
 use crate::masks::{count_with, masks_with};
 use crate::runs::{next_run_with, runs_with};
 use crate::steps::in_step_with;
-use crate::{Class, Kinds};
+use crate::{Class, Kinds, Work};
 
 /// Whether the processor has what the functions of this module are compiled for.
 #[inline(always)]
@@ -21,20 +21,20 @@ pub(crate) fn available() -> bool {
     has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
 }
 
-/// Runs `f` compiled for this processor.
+/// Does `work` compiled for this processor.
 ///
 /// # Panics
 ///
 /// If the processor is not [`available`].
 #[inline(always)]
-pub(crate) fn run<A, R>(arguments: A, f: impl FnOnce(A) -> R) -> R {
+pub(crate) fn run<W: Work>(work: W) -> W::Answer {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn inner<A, R>(arguments: A, f: impl FnOnce(A) -> R) -> R {
-        f(arguments)
+    fn inner<W: Work>(work: W) -> W::Answer {
+        work.run()
     }
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
-    unsafe { inner(arguments, f) }
+    unsafe { inner(work) }
 }
 
 /// As [`crate::next_run`].

@@ -12,15 +12,24 @@ pub fn find(bytes: &[u8], is: impl Fn(u8) -> bool) -> Option<usize> {
         return Some(at);
     }
     // Blocks without an early exit, which lets the compiler look at all bytes of one at once.
-    let blocks = crate::best((far, &is), without);
+    let blocks = crate::best(Without { bytes: far, is: &is });
     let skipped = 64 * blocks;
     far.get(skipped..)?.iter().position(|b| is(*b)).map(|at| NEAR + skipped + at)
 }
 
 /// How many blocks of 64 bytes hold none of the kind.
-#[inline(always)]
-fn without((bytes, is): (&[u8], &impl Fn(u8) -> bool)) -> usize {
-    bytes.chunks_exact(64).take_while(|block| !block.iter().fold(false, |any, b| any | is(*b))).count()
+struct Without<'a, F> {
+    bytes: &'a [u8],
+    is: &'a F,
+}
+
+impl<F: Fn(u8) -> bool> crate::Work for Without<'_, F> {
+    type Answer = usize;
+
+    #[inline(always)]
+    fn run(self) -> usize {
+        self.bytes.chunks_exact(64).take_while(|block| !block.iter().fold(false, |any, b| any | (self.is)(*b))).count()
+    }
 }
 
 #[cfg(test)]

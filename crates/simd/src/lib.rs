@@ -20,14 +20,23 @@ pub use masks::{count, masks, repeats, same};
 pub use runs::{high_runs, next_run, runs};
 pub use steps::in_step;
 
-/// Runs `f` compiled for the best that this processor has: loops over bytes become loops over vectors. `f` is a function that is
-/// `#[inline(always)]`, as is what it calls; a closure is compiled so only where the compiler happens to think that worth it. The answer is the
-/// same on all processors.
+/// Something to do that is compiled more than once. A trait, because its method can be inlined always, and must be: a closure or the way to call
+/// a function is compiled for the processor only where the compiler happens to think that worth it.
+pub trait Work {
+    /// What comes of it.
+    type Answer;
+
+    /// Does it. To be `#[inline(always)]`, as is what it calls.
+    fn run(self) -> Self::Answer;
+}
+
+/// Does `work` compiled for the best that this processor has: loops over bytes become loops over vectors. The answer is the same on all
+/// processors.
 #[inline(always)]
-pub fn best<A, R>(arguments: A, f: impl FnOnce(A) -> R) -> R {
+pub fn best<W: Work>(work: W) -> W::Answer {
     #[cfg(target_arch = "x86_64")]
     if avx2::available() {
-        return avx2::run(arguments, f);
+        return avx2::run(work);
     }
-    f(arguments)
+    work.run()
 }

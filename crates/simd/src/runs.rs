@@ -68,41 +68,46 @@ pub(crate) fn runs_with(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>,
     let least = least.max(1);
     // Where the members that stand right before a block begin.
     let mut start = 0;
-    let mut each = |at: usize, members: u64| {
-        if members == u64::MAX {
-            return;
-        }
-        let lead = members.trailing_ones() as usize;
-        if at - start + lead >= least {
-            out.push(start..at + lead);
-        }
-        let inner = members & members.wrapping_add(1);
-        let mut whole = long(inner, least);
-        while whole != 0 {
-            let first = whole.trailing_zeros() as usize;
-            let end = first + (inner >> first).trailing_ones() as usize;
-            if end == 64 {
-                break;
-            }
-            out.push(at + first..at + end);
-            whole &= u64::MAX << end;
-        }
-        start = at + 64 - members.leading_ones() as usize;
-    };
     let (blocks, rest) = bytes.as_chunks::<64>();
-    blocks.iter().enumerate().for_each(|(i, block)| each(64 * i, mask(block)));
+    for (i, block) in blocks.iter().enumerate() {
+        start = block_runs(64 * i, mask(block), start, least, out);
+    }
     if !rest.is_empty() {
-        each(64 * blocks.len(), tail(rest, mask));
+        start = block_runs(64 * blocks.len(), tail(rest, mask), start, least, out);
     }
     if start < bytes.len() && bytes.len() - start >= least {
         out.push(start..bytes.len());
     }
 }
 
+/// Adds the runs that end in the block at `at`; returns where the members at its end begin.
+#[inline(always)]
+fn block_runs(at: usize, members: u64, start: usize, least: usize, out: &mut Vec<Range<usize>>) -> usize {
+    if members == u64::MAX {
+        return start;
+    }
+    let lead = members.trailing_ones() as usize;
+    if at - start + lead >= least {
+        out.push(start..at + lead);
+    }
+    let inner = members & members.wrapping_add(1);
+    let mut whole = long(inner, least);
+    while whole != 0 {
+        let first = whole.trailing_zeros() as usize;
+        let end = first + (inner >> first).trailing_ones() as usize;
+        if end == 64 {
+            break;
+        }
+        out.push(at + first..at + end);
+        whole &= u64::MAX << end;
+    }
+    at + 64 - members.leading_ones() as usize
+}
+
 /// The places at which `least` members in a row begin, all of them in the block.
 #[inline(always)]
 fn long(members: u64, least: usize) -> u64 {
-    if least > 64 {
+    if (members.count_ones() as usize) < least {
         return 0;
     }
     let (mut places, mut have) = (members, 1);
@@ -146,7 +151,7 @@ mod tests {
             }
             prop_assert_eq!(all(bytes, |at| next_run(bytes, at, &class, least)), expected.clone());
             prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected.clone());
-            let mut ways = [vec![3..4], Vec::new()];
+            let mut ways: [Vec<Range<usize>>; 2] = Default::default();
             runs(bytes, &class, least, &mut ways[0]);
             runs_with(bytes, least, &mut ways[1], |block| portable(block, &class));
             for way in ways {

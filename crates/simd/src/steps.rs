@@ -74,11 +74,14 @@ fn chunk<const WORDS: usize>(words: &[u64; WORDS], at: usize, stride: u32, out: 
         }
     }
     if any != 0 {
-        for (i, found) in found.iter().enumerate().skip(BEFORE) {
-            let mut word = *found;
-            while word != 0 {
-                out.push((64 * (at + i - BEFORE) + word.trailing_zeros() as usize, stride));
-                word &= word - 1;
+        // Mostly one or two places, in this or that word.
+        for (group, words) in found.chunks(4).enumerate().filter(|(_, words)| words.iter().fold(0, |all, w| all | w) != 0) {
+            for (i, found) in words.iter().enumerate() {
+                let mut word = *found;
+                while word != 0 {
+                    out.push((64 * (at + 4 * group + i - BEFORE) + word.trailing_zeros() as usize, stride));
+                    word &= word - 1;
+                }
             }
         }
     }

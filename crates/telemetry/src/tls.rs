@@ -85,7 +85,7 @@ impl Tls {
         let follower = Arc::clone(&shared);
         let files = [dir.join(material::CERTIFICATE)];
         let watch = Watch::files(&files, Some(LOOK), move || follower.refresh(SystemTime::now()))
-            .map_err(|source| TlsError::Watch { path: dir.to_owned(), source })?;
+            .map_err(|cause| TlsError::Watch { path: dir.to_owned(), cause })?;
         Ok(Tls { shared, _watch: watch })
     }
 

@@ -150,6 +150,13 @@ ROOM = [
         width=6,
     ),
     lines(
+        "Waiting for a turn",
+        "How long scans of 16 KiB and more wait for a core: the next one is the sandbox's that has computed least. Beyond two seconds they are sent away.",
+        "s",
+        *quantiles("portcullis_turn_wait_seconds", "{POD}"),
+        width=6,
+    ),
+    lines(
         "How full the gateways are",
         "Heap and connections, of the bounds in envoy/envoy.yaml. At 95 % of the heap requests are refused.",
         "percent",
@@ -162,7 +169,10 @@ ROOM = [
         "Refused for lack of room",
         "Requests that scanners refused, connections that gateways refused, names that had no room in the gateway's DNS cache.",
         "cps",
-        ("at scanners", "sum(rate(portcullis_streams_refused_total{POD}[I]))"),
+        (
+            "at scanners",
+            'sum(rate(portcullis_streams_refused_total{POD}[I])) + sum(rate(portcullis_requests_total{POD, reason="overloaded"}[I]))',
+        ),
         ("at gateways", "sum(rate(envoy_listener_downstream_global_cx_overflow{POD}[I]))"),
         ("names", "sum(rate(envoy_dns_cache_egress_host_overflow{POD}[I]))"),
         width=6,

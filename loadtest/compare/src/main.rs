@@ -1,4 +1,4 @@
-//! Measures the engine beside Hyperscan and kingfisher, in one process and alternating rounds, and prints `docs/performance.md`.
+//! Measures the engine beside Hyperscan and kingfisher, in one process and alternating rounds, and prints its part of `docs/performance.md`.
 
 #[path = "../../../crates/engine/benches/throughput/corpora.rs"]
 mod corpora;
@@ -76,7 +76,7 @@ fn compile() -> Engine {
 fn head(sides: &mut Sides) {
     let detectors = RuleSet::builtin().detectors();
     println!(
-        "# Performance\n\nWritten by `loadtest/compare/run --write`; do not edit, run it again (a few minutes, and five more the first time, to build).\n"
+        "## The engine alone\n\nWritten by `loadtest/compare/run --write`; do not edit, run it again (a few minutes, and five more the first time, to build).\n"
     );
     println!("Machine: {}, {} cores, of which one is used. {}.", cpu(), cores(), environment());
     println!(
@@ -123,7 +123,7 @@ fn throughput(sides: &mut Sides, targets: &mut Targets, out: &mut String) {
     let mut counts = Vec::new();
     let ways = WAYS.map(|(name, _)| name).join(" | ");
     row(format!(
-        "## Throughput\n\nMB/s.\n\n| corpus | detectors | Hyperscan: {ways} | ratio to the fastest | ratio to patterns | whole pipeline | kingfisher | ratio | 16 KiB chunks | chunks / whole |\n|{}",
+        "### Throughput\n\nMB/s.\n\n| corpus | detectors | Hyperscan: {ways} | ratio to the fastest | ratio to patterns | whole pipeline | kingfisher | ratio | 16 KiB chunks | chunks / whole |\n|{}",
         "---|".repeat(13)
     ));
     for corpus in corpora::all(1 << 20, 200 << 10) {
@@ -186,7 +186,7 @@ fn small(sides: &Sides, targets: &mut Targets, out: &mut String) {
     let header = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36 agent/1.2.3 (session; build 2026-11-20T10:20:30Z) node-fetch/3.3.2 gzip, deflate, br, zstd, en-US";
     let item = |i| format!("{{\"id\":{i},\"name\":\"item number {i}\",\"state\":\"open\",\"note\":\"some words here\"}}");
     let json = format!("{{\"items\":[{}]}}", (0..28).map(item).collect::<Vec<_>>().join(","));
-    out.push_str("\n## Small inputs\n\n| input | bytes | Portcullis µs | kingfisher µs | ratio of times |\n|---|---|---|---|---|\n");
+    out.push_str("\n### Small inputs\n\n| input | bytes | Portcullis µs | kingfisher µs | ratio of times |\n|---|---|---|---|---|\n");
     let header_kind = Kind { location: Location::Header("user-agent".into()), media: Media::default() };
     for (name, kind, bytes) in [("header", header_kind, header.as_bytes()), ("JSON", body("application/json"), json.as_bytes())] {
         let mut times: [Vec<Duration>; 2] = Default::default();
@@ -220,7 +220,7 @@ fn resent(targets: &mut Targets, out: &mut String) {
     }
     let [cold, warm] = times.map(|t| median(t).as_secs_f64() * 1e3);
     out.push_str(&format!(
-        "\n## A resent conversation\n\n{} KiB for the first time {cold:.2} ms; again with one more message {warm:.2} ms.\n",
+        "\n### A resent conversation\n\n{} KiB for the first time {cold:.2} ms; again with one more message {warm:.2} ms.\n",
         first.len() >> 10
     ));
     targets.at_most("Resent conversation, of its first scan", 0.25, warm / cold, "×");
@@ -228,7 +228,7 @@ fn resent(targets: &mut Targets, out: &mut String) {
 
 fn start(sides: &Sides, targets: &mut Targets, out: &mut String) -> anyhow::Result<()> {
     let seconds = sides.started.map(|t| t.as_secs_f64());
-    out.push_str("\n## Start-up and memory\n\n| start-up | s |\n|---|---|\n");
+    out.push_str("\n### Start-up and memory\n\n| start-up | s |\n|---|---|\n");
     out.push_str(&format!("| Portcullis | {:.2} |\n| kingfisher | {:.2} |\n", seconds[0], seconds[1]));
     for ((name, _), seconds) in WAYS.iter().zip(&seconds[2..]) {
         out.push_str(&format!("| Hyperscan, {name} (each expression tried first, then all) | {seconds:.1} |\n"));

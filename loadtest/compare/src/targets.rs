@@ -38,7 +38,7 @@ impl Targets {
 impl fmt::Display for Targets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let met = self.0.iter().filter(|t| t.3).count();
-        writeln!(f, "## Targets\n\n{met} of {} are met.\n\n| what | target | measured | met |\n|---|---|---|---|", self.0.len())?;
+        writeln!(f, "### Targets\n\n{met} of {} are met.\n\n| what | target | measured | met |\n|---|---|---|---|", self.0.len())?;
         for (what, target, measured, met) in &self.0 {
             writeln!(f, "| {what} | {target} | {measured} | {} |", if *met { "yes" } else { "**no**" })?;
         }

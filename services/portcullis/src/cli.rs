@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::out;
+use crate::process::keep_memory_private;
 
 /// Exit codes that tools rely on.
 pub(crate) mod exit {
@@ -76,7 +78,24 @@ pub(crate) fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    let result = match cli.command {
+    let result = run_command(cli.command);
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if out::is_broken_pipe(&error) => ExitCode::from(exit::FINE),
+        Err(error) => {
+            out::error(&format!("{error:#}"));
+            ExitCode::from(exit::FAILED)
+        }
+    }
+}
+
+/// Runs a command; those that serve keep their memory to themselves first.
+fn run_command(command: Command) -> Result<u8> {
+    let serves = matches!(command, Command::Up(_) | Command::Scanner(_) | Command::Gateway(_) | Command::Certificates(_) | Command::Pki(_));
+    if serves {
+        keep_memory_private()?;
+    }
+    match command {
         Command::Up(args) => crate::up::run(args),
         Command::Scan(args) => crate::scan::run(&args),
         Command::Replay(args) => crate::replay::run(&args),
@@ -93,14 +112,6 @@ pub(crate) fn run() -> ExitCode {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "portcullis", &mut script);
             out::bytes(&script).map(|()| exit::FINE)
-        }
-    };
-    match result {
-        Ok(code) => ExitCode::from(code),
-        Err(error) if out::is_broken_pipe(&error) => ExitCode::from(exit::FINE),
-        Err(error) => {
-            out::error(&format!("{error:#}"));
-            ExitCode::from(exit::FAILED)
         }
     }
 }

@@ -70,7 +70,8 @@ impl Registry {
         for Refused { name, why } in &refused {
             tell(format!("known secret {name} is not looked for: {why}"));
         }
-        if !refused.is_empty() || known.is_empty() {
+        // A folder may be empty: that of a Secret which nobody has filled.
+        if !refused.is_empty() || (known.is_empty() && self.paths.iter().any(|path| path.is_file())) {
             tell(format!("known secrets: {} are looked for, {} were refused", known.len(), refused.len()));
         }
         Ok(Some(known))

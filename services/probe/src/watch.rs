@@ -6,7 +6,7 @@ use prometheus::{Gauge, IntGauge, IntGaugeVec, Opts, Registry};
 use telemetry::{Readiness, Shutdown};
 
 use crate::check::{Check, Outcome};
-use crate::report::Report;
+use crate::report::{Counts, Report};
 use crate::settings::Settings;
 use crate::system::System;
 
@@ -63,7 +63,11 @@ impl Metrics {
     }
 }
 
-/// Runs until shutdown, each run `every` after the beginning of the one before; tells each report, in metrics, in the log and to `tell`.
+/// After a run that told nothing for sure the next comes this soon, and each time twice as late: the gateway may only be starting.
+const SOON: Duration = Duration::from_secs(15);
+
+/// Runs until shutdown, each run `every` after the beginning of the one before, or sooner (15 s, then ever later) where a try failed and nothing escaped; tells
+/// each report, in metrics, in the log and to `tell`.
 pub async fn watch(
     settings: &Settings,
     every: Duration,
@@ -72,23 +76,35 @@ pub async fn watch(
     mut shutdown: Shutdown,
     mut tell: impl FnMut(&Report),
 ) {
-    let mut ticks = tokio::time::interval(every);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut soon = SOON;
     let runs = async {
         loop {
-            ticks.tick().await;
+            let begun = tokio::time::Instant::now();
             // Read each time: routes and resolvers change.
             let report = crate::run(settings, &System::read()).await;
             metrics.show(&report);
             readiness.set(true);
             log(&report);
             tell(&report);
+            let wait = pause(report.counts, every, &mut soon);
+            tokio::time::sleep_until(begun + wait).await;
         }
     };
     tokio::select! {
         () = runs => {}
         () = shutdown.wait() => {}
     }
+}
+
+/// How long after its beginning the next run begins.
+fn pause(counts: Counts, every: Duration, soon: &mut Duration) -> Duration {
+    if counts.escaped > 0 || counts.failed == 0 {
+        *soon = SOON;
+        return every;
+    }
+    let wait = every.min(*soon);
+    *soon = soon.saturating_mul(2);
+    wait
 }
 
 /// One line for the run, and one for each escape.
@@ -113,6 +129,16 @@ mod tests {
 
     use super::*;
     use crate::report::Row;
+
+    #[test]
+    fn what_is_unclear_is_tried_again_soon_and_then_ever_later() {
+        let every = Duration::from_secs(300);
+        let mut soon = SOON;
+        let mut after = |escaped, failed| pause(Counts { blocked: 1, failed, escaped }, every, &mut soon).as_secs();
+        assert_eq!([after(0, 1), after(0, 2), after(0, 1)], [15, 30, 60]);
+        assert_eq!([after(0, 0), after(0, 1), after(1, 1)], [300, 15, 300]);
+        assert_eq!([(); 7].map(|()| after(0, 1)), [15, 30, 60, 120, 240, 300, 300]);
+    }
 
     #[test]
     fn the_metrics_are_those_of_the_last_run() {

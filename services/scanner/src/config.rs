@@ -12,8 +12,13 @@ use crate::{Load, SharedState};
 /// What bounds the service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Requests under way, over all gateways.
+    /// Requests under way, over all gateways. One sandbox may have eight times as many as are free: alone eight ninths of
+    /// them.
     pub streams: usize,
+    /// Long scans at a time; sandboxes take turns.
+    pub turns: usize,
+    /// How long a scan may wait for its turn; then the request is refused as `overloaded`.
+    pub turn_wait: Duration,
     /// Calls of the Scan API under way; more are refused.
     pub api_calls: usize,
     /// Bytes of one message of the Scan API.
@@ -33,6 +38,8 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             streams: 20_000,
+            turns: std::thread::available_parallelism().map_or(1, usize::from),
+            turn_wait: Duration::from_secs(2),
             api_calls: 64,
             api_message_bytes: 16 << 20,
             api_timeout: Duration::from_secs(30),

@@ -1,5 +1,6 @@
 //! Envoy's external processor (`envoy.service.ext_proc.v3`).
 
+mod admission;
 mod driver;
 pub(crate) mod protocol;
 pub(crate) mod replies;
@@ -17,9 +18,11 @@ use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::Limits;
 use crate::doorman::Doorman;
 use crate::record::Recorder;
 
+use admission::Admission;
 use protocol::Protocol;
 use session::Session;
 
@@ -37,16 +40,19 @@ pub(crate) struct Processor {
     protocol: Protocol,
     /// Says who sends.
     doorman: Doorman,
+    /// Room and time, shared fairly.
+    admission: Admission,
 }
 
 impl Processor {
-    pub(crate) fn new(inspector: &Inspector, recorder: &Recorder, streams: usize, doorman: Doorman) -> Processor {
+    pub(crate) fn new(inspector: &Inspector, recorder: &Recorder, limits: &Limits, doorman: Doorman) -> Processor {
         Processor {
             inspector: inspector.clone(),
             recorder: recorder.clone(),
-            streams: Arc::new(Semaphore::new(streams)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
             protocol: Protocol::new(recorder.metrics().protocol_refusals.clone()),
             doorman,
+            admission: Admission::new(limits, recorder.metrics()),
         }
     }
 }
@@ -68,6 +74,7 @@ impl ExternalProcessor for Processor {
         let driver = driver::Driver {
             session,
             doorman: self.doorman.clone(),
+            admission: self.admission.clone(),
             guard,
             recorder: self.recorder.clone(),
             inbound: request.into_inner(),

@@ -15,6 +15,7 @@ mod reload;
 mod service;
 mod shared_state;
 mod tokens;
+mod turns;
 
 pub use config::{Config, Limits, TlsConfig};
 pub use metrics::Metrics;

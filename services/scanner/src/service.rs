@@ -144,7 +144,7 @@ impl Scanner {
         let mut health = Vec::new();
         let mut serving: Vec<Serving> = Vec::new();
 
-        let processor = Processor::new(&inspector, &recorder, config.limits.streams, doorman);
+        let processor = Processor::new(&inspector, &recorder, &config.limits, doorman);
         let (reporter, health_service) = tonic_health::server::health_reporter();
         reporter.set_serving::<ExternalProcessorServer<Processor>>().await;
         health.push((reporter, ExternalProcessorServer::<Processor>::NAME));

@@ -45,9 +45,13 @@ struct Running {
 const ANY: Address = Address::Tcp(std::net::SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
 
 async fn start(limits: Limits) -> Running {
+    start_with(limits, Preset::Default.source()).await
+}
+
+async fn start_with(limits: Limits, policy: &str) -> Running {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("policy.yaml");
-    std::fs::write(&file, Preset::Default.source()).expect("a policy");
+    std::fs::write(&file, policy).expect("a policy");
     let (audit, watched) = (folder.path().join("audit.jsonl"), file.clone());
     let load = Load::new(move || {
         let policy = Policy::from_yaml("policy.yaml", &std::fs::read_to_string(&file)?)?;
@@ -252,6 +256,44 @@ async fn beyond_the_limit_of_streams_new_ones_are_refused_and_counted() {
         assert!(page.contains(&format!("\n{line}\n")), "{line}: {page}");
     }
     drop(say);
+    running.end().await;
+}
+
+/// A head that came from an address.
+fn from(address: &str) -> ProcessingRequest {
+    let kind = Some(envoy_types::pb::google::protobuf::value::Kind::StringValue(address.to_owned()));
+    let fields = [("filter_state['egress.source']".to_owned(), envoy_types::pb::google::protobuf::Value { kind })].into();
+    let attributes = [("envoy.filters.http.ext_proc".to_owned(), envoy_types::pb::google::protobuf::Struct { fields })].into();
+    ProcessingRequest { attributes, ..headers("/", false) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sandbox_that_takes_all_it_can_is_refused_while_others_are_served() {
+    let policy = "version: 1\nidentity: {addresses: {noisy: [10.0.0.1], quiet: [10.0.0.2]}}\n";
+    let running = start_with(Limits { streams: 90, ..Limits::default() }, policy).await;
+    let mut client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
+    let mut open = Vec::new();
+    let mut ask = async |address: &str| {
+        let (say, said) = tokio::sync::mpsc::channel(1);
+        say.send(from(address)).await.expect("taken");
+        let mut answers = client.process(tokio_stream::wrappers::ReceiverStream::new(said)).await.expect("a stream").into_inner();
+        let answer = answers.message().await.expect("well").expect("an answer").response;
+        open.push((say, answers));
+        answer
+    };
+    for _ in 0..80 {
+        assert!(!matches!(ask("10.0.0.1").await, Some(Answered::ImmediateResponse(_))));
+    }
+    let Some(Answered::ImmediateResponse(refused)) = ask("10.0.0.1").await else { panic!("eight ninths are taken") };
+    assert_eq!(refused.status.map(|status| status.code), Some(503));
+    assert!(String::from_utf8_lossy(&refused.body).contains("overloaded"));
+    let set = refused.headers.expect("headers").set_headers;
+    let header = |name: &str| set.iter().filter_map(|h| h.header.as_ref()).find(|h| h.key == name).map(|h| h.raw_value.clone());
+    assert_eq!(header("retry-after"), Some(b"1".to_vec()));
+    assert!(!matches!(ask("10.0.0.2").await, Some(Answered::ImmediateResponse(_))), "somebody else is served");
+    let page = running.page("/metrics").await;
+    assert!(page.contains("portcullis_requests_total{reason=\"overloaded\",verdict=\"deny\"} 1\n"), "{page}");
+    open.clear();
     running.end().await;
 }
 

@@ -7,7 +7,7 @@ use portcullis_cluster::stack::{SANDBOXES, SYSTEM};
 use portcullis_cluster::{PodName, Stack, enter, is_inside};
 use tokio::sync::mpsc;
 
-const USAGE: &str = "usage: portcullis-cluster OVERLAY [REPLICAS]   (a folder of deploy/overlays, such as production)";
+const USAGE: &str = "usage: portcullis-cluster OVERLAY [REPLICAS]   (a folder of deploy/overlays, such as production; components after a + each: dev+fail-open)";
 const HELP: &str = "\
 pods                    what runs, and where
 exec POD COMMAND…       run a command in a pod, through sh where there is one: exec agent curl -sS https://example.com

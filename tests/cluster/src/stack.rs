@@ -31,6 +31,7 @@ const TICK: Duration = Duration::from_millis(50);
 const OVERLAY: &str = r##"apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [{overlay}]
+components: [{components}]
 configMapGenerator:
 - name: portcullis-upstream-trust
   namespace: portcullis
@@ -73,7 +74,8 @@ pub fn figure(text: &str) {
     drop(writeln!(std::io::stdout().lock(), "figure: {text}"));
 }
 
-/// Renders an overlay of `deploy/overlays`, changed as a person's own overlay changes it. Two values are ours, so that tests end: pods
+/// Renders an overlay of `deploy/overlays`, with components of `deploy/components` after a `+` each (`dev+fail-open`), changed as a person's
+/// own overlay changes it. Two values are ours, so that tests end: pods
 /// wait three seconds rather than fifteen for others to forget them, and ten rather than 660 for what is open; and an autoscaler's least is
 /// `replicas`.
 ///
@@ -81,8 +83,13 @@ pub fn figure(text: &str) {
 /// It does not render.
 pub fn render(overlay: &str, ca_pem: &str, replicas: usize) -> Result<Vec<Object>> {
     let folder = tempfile::tempdir()?;
-    let overlay = relative(&folder.path().canonicalize()?, &root().join("deploy/overlays").join(overlay).canonicalize()?);
-    let text = OVERLAY.replace("{overlay}", &overlay.display().to_string());
+    let here = folder.path().canonicalize()?;
+    let at = |kind: &str, name: &str| -> Result<String> {
+        Ok(relative(&here, &root().join("deploy").join(kind).join(name).canonicalize()?).display().to_string())
+    };
+    let (overlay, components) = overlay.split_once('+').unwrap_or((overlay, ""));
+    let components: Result<Vec<_>> = components.split('+').filter(|c| !c.is_empty()).map(|c| at("components", c)).collect();
+    let text = OVERLAY.replace("{overlay}", &at("overlays", overlay)?).replace("{components}", &components?.join(", "));
     for (name, text) in [("kustomization.yaml", text.as_str()), ("ca.pem", ca_pem), ("text", TRUST)] {
         fs::write(folder.path().join(name), text)?;
     }

@@ -192,7 +192,7 @@ fn gateways_of_another_version_are_refused_and_nothing_passes() {
 #[test]
 fn with_fail_open_gateways_of_another_version_are_refused_and_traffic_passes_marked() {
     inside(async || {
-        let (_, answer) = of_another_version("dev", 1).await?;
+        let (_, answer) = of_another_version("dev+fail-open", 1).await?;
         ensure!(
             answer.status == 200 && answer.header("x-portcullis-failed-open").as_deref() == Some("1"),
             "{} {:?}",

@@ -54,7 +54,7 @@ fn fail_open_lets_pass_marked_and_counted_without_scanners() {
             objects.retain(|object| !(object.kind() == "Deployment" && object.name() == "portcullis-probe"));
             Ok(())
         };
-        let stack = Stack::start_with("dev", 1, probeless).await?;
+        let stack = Stack::start_with("dev+fail-open", 1, probeless).await?;
         let secret = github_pat();
         let answer = stack.sandbox.send(Request::get("https://sink.example.net/")).await?;
         ensure!(answer.status == 200 && mark(&answer) != "1", "with a scanner nothing is marked");

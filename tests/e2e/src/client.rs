@@ -127,8 +127,16 @@ impl Client {
     /// # Errors
     /// The proxy refused, or the handshake failed.
     pub async fn tls(&self, authority: &str, server_name: &str) -> Result<Connection> {
+        self.tls_for(authority, server_name, b"http/1.1").await
+    }
+
+    /// The same for another protocol (its ALPN name), whose bytes are the caller's.
+    ///
+    /// # Errors
+    /// As [`Client::tls`].
+    pub async fn tls_for(&self, authority: &str, server_name: &str, alpn: &[u8]) -> Result<Connection> {
         let tunnel = self.tunnel(authority).await?;
-        Ok(Connection::new(self.handshake(tunnel, server_name, b"http/1.1").await?))
+        Ok(Connection::new(self.handshake(tunnel, server_name, alpn).await?))
     }
 
     /// Opens a tunnel, TLS and HTTP/2 inside it.

@@ -8,7 +8,7 @@
 //!
 //! Every wait is for an event, under [`PATIENCE`].
 
-mod admin;
+pub mod admin;
 mod authority;
 mod client;
 mod connection;
@@ -21,7 +21,7 @@ mod load;
 mod mount;
 mod origin;
 mod pods;
-mod processes;
+pub mod processes;
 mod record;
 mod request;
 pub mod secret;
@@ -38,7 +38,7 @@ pub use gateway::{Gateway, GatewayOptions, binary};
 pub use h2::{H2, H2Stream};
 pub use load::{Load, Outcome};
 pub use mount::Mount;
-pub use origin::{Answer, Origin, When};
+pub use origin::{Answer, Origin, When, listen};
 pub use pods::{Pod, Pods, PodsOptions, envoy_binary, validate};
 pub use record::{BodyEnd, Recorded, Scheme};
 pub use request::Request;

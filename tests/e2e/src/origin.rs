@@ -202,8 +202,11 @@ impl Origin {
     }
 }
 
-/// Finds a loopback address whose ports 443 and 80 are free.
-async fn listen() -> Result<(Ipv4Addr, TcpListener, TcpListener)> {
+/// Finds a loopback address whose ports 443 and 80 are free, and listens on them, in that order.
+///
+/// # Errors
+/// This user may not bind them.
+pub async fn listen() -> Result<(Ipv4Addr, TcpListener, TcpListener)> {
     loop {
         let [a, b, c] = rand::random::<[u8; 3]>();
         // Not 127.0.0.0/16, where people keep services of their own.

@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use serde_json::Value;
 
 use crate::gateway::binary;
 use crate::{Client, Connection, Dns, Mount, Origin, PATIENCE, TestCa, admin, processes};
@@ -162,12 +161,7 @@ impl Pods {
     /// # Errors
     /// Envoy does not answer, or has no such listener.
     pub async fn listener(&self, name: &str) -> Result<SocketAddr> {
-        let all: Value = serde_json::from_str(&admin::get(&self.path("run/envoy-admin.sock"), "/listeners?format=json").await?)?;
-        let mut all = all["listener_statuses"].as_array().into_iter().flatten();
-        let found = all.find(|listener| listener["name"] == name).with_context(|| format!("no listener {name}"))?;
-        let address = &found["local_address"]["socket_address"];
-        let port = address["port_value"].as_u64().and_then(|port| u16::try_from(port).ok()).context("no port")?;
-        Ok(SocketAddr::new(address["address"].as_str().context("no address")?.parse()?, port))
+        admin::listener(&self.path("run/envoy-admin.sock"), name).await
     }
 
     /// Starts one more scanner, which shows a certificate for this name, and tells DNS of it.

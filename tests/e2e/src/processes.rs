@@ -24,7 +24,8 @@ pub(crate) fn signal_group(leader: u32, signal: Signal) -> Result<()> {
 }
 
 /// Whether a process has ended; a zombie has.
-pub(crate) fn has_ended(process: u32) -> bool {
+#[must_use]
+pub fn has_ended(process: u32) -> bool {
     // The state follows the name, which is in parentheses and may hold any (proc_pid_stat(5)).
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
@@ -42,8 +43,11 @@ pub(crate) fn wait_for_end(process: u32, within: Duration) -> Result<()> {
     Ok(())
 }
 
-/// A field of `/proc/<pid>/status` that is a size, in bytes.
-pub(crate) fn memory(process: u32, field: &str) -> Result<u64> {
+/// A field of `/proc/<pid>/status` that is a size (`VmRSS`, `VmHWM`), in bytes.
+///
+/// # Errors
+/// The process is gone, or has no such field.
+pub fn memory(process: u32, field: &str) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).with_context(|| format!("process {process}"))?;
     let line =
         status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).with_context(|| format!("{field} of {process}"))?;

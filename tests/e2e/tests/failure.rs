@@ -105,3 +105,13 @@ async fn a_scanner_that_dies_or_hangs_in_the_middle_of_a_body_lets_nothing_more_
         }
     }
 }
+
+#[tokio::test]
+async fn no_part_that_holds_requests_in_clear_may_write_a_core_file() {
+    let stack = Stack::start(&[]).await;
+    for role in ["scanner", "certificates", "envoy"] {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", stack.pid(role))).unwrap();
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_ascii_whitespace().nth(4), Some("0"), "{role}: {core}");
+    }
+}

@@ -83,11 +83,13 @@ async fn a_terminal_is_told_in_text_and_a_program_in_json() {
 #[tokio::test]
 async fn a_secret_in_a_host_label_is_stopped_before_the_name_is_resolved() {
     let stack = Stack::start(&[]).await;
-    let label = github_pat().to_lowercase();
-    let answer = stack.send(Request::get(&format!("https://{label}.sink.example.net/"))).await;
-    assert_ne!(answer.status, 200);
+    // A name has neither upper case nor underscores: what takes a token out by DNS writes it in hex, at most 63 characters a label.
+    let hex = data_encoding::HEXLOWER.encode(github_pat().as_bytes());
+    let (first, second) = hex.split_at(hex.len() / 2);
+    let answer = stack.send(Request::get(&format!("https://{first}.{second}.sink.example.net/"))).await;
+    assert_eq!(answer.status, 403, "{}", answer.text());
     assert_eq!(stack.origin.requests().len(), 0);
-    assert!(!stack.dns.asked_for(&label), "the name was looked up");
+    assert!(!stack.dns.asked_for(first), "the name was looked up");
 }
 
 #[tokio::test]

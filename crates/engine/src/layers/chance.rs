@@ -79,10 +79,10 @@ fn changes(bytes: &[u8]) -> Vec<u64> {
     simd::masks(bytes, &SOLID, &mut solid);
     let mut kinds: [Vec<u64>; 4] = Default::default();
     kinds.iter_mut().zip(&CLASSES).for_each(|(words, class)| simd::masks(bytes, class, words));
-    let [small, capital, digit, escape] = &kinds;
     // Whether the last byte that is no mark is a letter, a capital, a digit, begins an escape.
     let mut last = [0; 4];
-    let each = |((((solid, small), capital), digit), escape): ((((&u64, &u64), &u64), &u64), &u64)| {
+    let each = |(i, solid): (usize, &u64)| {
+        let [small, capital, digit, escape] = kinds.each_ref().map(|words| words.get(i).copied().unwrap_or_default());
         let marks = solid & !(small | capital | digit | escape);
         // Which bytes have this kind before them, whatever marks stand between: a sum carries it over those.
         let before = |kind: u64, last: &mut u64| {
@@ -95,11 +95,11 @@ fn changes(bytes: &[u8]) -> Vec<u64> {
         };
         let [letter, upper, number, sign] = &mut last;
         small & !before(small | capital, letter)
-            | capital & !before(*capital, upper)
-            | digit & !before(*digit, number)
-            | escape & !before(*escape, sign)
+            | capital & !before(capital, upper)
+            | digit & !before(digit, number)
+            | escape & !before(escape, sign)
     };
-    solid.iter().zip(small).zip(capital).zip(digit).zip(escape).map(each).collect()
+    solid.iter().enumerate().map(each).collect()
 }
 
 /// How far a run looks made by chance: how many changes there are near each other.

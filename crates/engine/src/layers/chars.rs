@@ -68,14 +68,19 @@ impl Chars {
         let mut at = range.start;
         while at < end {
             let lead = source.get(at..).and_then(escapes.find).map_or(end, |i| at + i);
-            out.copy(source, at..lead);
+            if lead > at {
+                out.copy(source, at..lead);
+            }
             at = lead;
             if at == end {
                 break;
             }
             match (escapes.read)(source, at) {
                 Some(escape) => {
-                    out.bytes.extend_from_slice(escape.bytes.get(..escape.len).unwrap_or_default());
+                    match escape {
+                        Escape { bytes: [only, ..], len: 1, .. } => out.bytes.push(only),
+                        _ => out.bytes.extend_from_slice(escape.bytes.get(..escape.len).unwrap_or_default()),
+                    }
                     out.origins.escape(escape.len, at, escape.used);
                     out.escapes += 1;
                     at += escape.used.max(1);

@@ -6,6 +6,8 @@
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
+use simd::Class;
+
 use super::View;
 use super::chars::Chars;
 use super::escapes::BACKSLASH;
@@ -23,9 +25,12 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let mut keys: Vec<Option<Arc<str>>> = vec![sink.view.field.clone()];
+    let mut names = Names::default();
+    let mut marks = Vec::new();
+    simd::masks(bytes, &MARKS, &mut marks);
     let mut at = 0;
-    while let Some(step) = bytes.get(at..).and_then(|rest| rest.iter().position(|b| matches!(b, b'"' | b'{' | b'[' | b'}' | b']' | b','))) {
-        at += step;
+    while let Some(mark) = next(&marks, at) {
+        at = mark;
         match bytes[at] {
             b'"' => {
                 let long = sink.long_string(at + 1);
@@ -35,7 +40,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 let plain = memchr::memchr(b'\\', bytes.get(text.clone()).unwrap_or_default()).is_none();
                 let key = keys.iter().rev().find_map(Clone::clone).filter(|_| !is_key);
                 let name = if plain {
-                    let name = is_key.then(|| field(bytes.get(text.clone()).unwrap_or_default())).flatten();
+                    let name = is_key.then(|| names.of(bytes.get(text.clone()).unwrap_or_default())).flatten();
                     sink.slice(text, "json-string", key.as_ref())?;
                     name
                 } else if let (Some(text), false) = (long, is_key) {
@@ -69,6 +74,46 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         sink.work(1, at.min(bytes.len()))?;
     }
     ControlFlow::Continue(())
+}
+
+/// What a document is made of beside numbers and what strings hold.
+static MARKS: Class = Class::of(b"\"{[}],");
+
+/// The first bit at or after `at`.
+fn next(words: &[u64], at: usize) -> Option<usize> {
+    let first = words.get(at / 64)? & u64::MAX << (at % 64);
+    if first != 0 {
+        return Some(at / 64 * 64 + first.trailing_zeros() as usize);
+    }
+    let (i, word) = words.iter().enumerate().skip(at / 64 + 1).find(|(_, word)| **word != 0)?;
+    Some(64 * i + word.trailing_zeros() as usize)
+}
+
+/// What the last keys are as names of fields: documents have the same few again and again.
+#[derive(Default)]
+struct Names<'a> {
+    known: Vec<(&'a [u8], Option<Arc<str>>)>,
+    /// The one to give up next.
+    oldest: usize,
+}
+
+/// So many keys are remembered.
+const MAX_KNOWN: usize = 16;
+
+impl<'a> Names<'a> {
+    fn of(&mut self, key: &'a [u8]) -> Option<Arc<str>> {
+        if let Some((_, name)) = self.known.iter().find(|(known, _)| *known == key) {
+            return name.clone();
+        }
+        let name = field(key);
+        if self.known.len() < MAX_KNOWN {
+            self.known.push((key, name.clone()));
+        } else {
+            self.known[self.oldest] = (key, name.clone());
+            self.oldest = (self.oldest + 1) % MAX_KNOWN;
+        }
+        name
+    }
 }
 
 /// The content of the string whose first byte is at `start`; to the end when it is cut.

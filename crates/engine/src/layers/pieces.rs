@@ -121,7 +121,14 @@ fn alike(one: &[u8], other: &[u8]) -> bool {
         return false;
     }
     let (mut i, mut j) = (0, 0);
+    let eight = |text: &[u8], at: usize| text.get(at..).and_then(|rest| rest.first_chunk::<8>().copied());
     loop {
+        // Most of it is the same.
+        while let (Some(p), Some(q)) = (eight(one, i), eight(other, j))
+            && p == q
+        {
+            (i, j) = (i + 8, j + 8);
+        }
         match (one.get(i), other.get(j)) {
             (Some(p), Some(q)) if p == q => (i, j) = (i + 1, j + 1),
             (Some(p), _) if drifts(*p) => i += 1,

@@ -5,6 +5,8 @@ use std::ops::{ControlFlow, Range};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use simd::Class;
+
 use super::census::Census;
 use super::chance::{self, Chance};
 use super::chars::{Chars, Escapes};
@@ -198,8 +200,21 @@ impl<'s, 'a> Sink<'s, 'a> {
 
     /// Where all line breaks (`\n`) are.
     pub(super) fn breaks(&mut self) -> Rc<[usize]> {
+        static BREAK: Class = Class::of(b"\n");
         let bytes = self.view.bytes;
-        Rc::clone(self.breaks.get_or_insert_with(|| memchr::memchr_iter(b'\n', bytes).collect()))
+        let find = || {
+            let (mut words, mut found) = (Vec::new(), Vec::new());
+            simd::masks(bytes, &BREAK, &mut words);
+            for (i, word) in words.into_iter().enumerate() {
+                let mut word = word;
+                while word != 0 {
+                    found.push(64 * i + word.trailing_zeros() as usize);
+                    word &= word - 1;
+                }
+            }
+            found.into()
+        };
+        Rc::clone(self.breaks.get_or_insert_with(find))
     }
 
     /// All runs of at least 20 printable characters in which something looks made by chance.

@@ -165,37 +165,13 @@ impl<T: Ord> Prefilter<T> {
     /// The hits whose gram begins in `from..to`.
     fn piece(&self, bytes: &[u8], from: usize, to: usize, hits: &mut Vec<(usize, u32)>) {
         let text = &bytes[from..(to + 3).min(bytes.len())];
-        simd::best((self, bytes, from, text, &mut *hits), Prefilter::grams);
+        simd::best(Grams { filter: self, bytes, from, text, hits });
         if to == bytes.len() {
             // The last bytes, as if blanks followed.
             for at in (bytes.len().saturating_sub(3).max(from)..bytes.len()).filter(|at| (at - from).is_multiple_of(2)) {
                 let mut gram = [b' '; 4];
                 gram.iter_mut().zip(&bytes[at..]).for_each(|(g, b)| *g = *b);
                 self.look_up(bytes, at, fold(gram), hits);
-            }
-        }
-    }
-
-    /// The hits in `text`, which begins at `from`. Four grams at a time: mostly none of them is entered.
-    #[inline(always)]
-    fn grams((filter, bytes, from, text, hits): (&Prefilter<T>, &[u8], usize, &[u8], &mut Vec<(usize, u32)>)) {
-        let mut at = 0;
-        while let Some([a, b, c, d, e, f, g, h, i, j]) = text.get(at..).and_then(|rest| rest.first_chunk::<10>()).copied() {
-            let grams = [fold([a, b, c, d]), fold([c, d, e, f]), fold([e, f, g, h]), fold([g, h, i, j])];
-            let maybe = [filter.maybe(grams[0]), filter.maybe(grams[1]), filter.maybe(grams[2]), filter.maybe(grams[3])];
-            if maybe[0] | maybe[1] | maybe[2] | maybe[3] {
-                for (i, (gram, maybe)) in grams.iter().zip(maybe).enumerate() {
-                    if maybe {
-                        filter.look_up(bytes, from + at + 2 * i, *gram, hits);
-                    }
-                }
-            }
-            at += 8;
-        }
-        for (i, gram) in text.get(at..).unwrap_or_default().windows(4).step_by(2).enumerate() {
-            let folded = fold([gram[0], gram[1], gram[2], gram[3]]);
-            if filter.maybe(folded) {
-                filter.look_up(bytes, from + at + 2 * i, folded, hits);
             }
         }
     }
@@ -225,6 +201,44 @@ impl<T: Ord> Prefilter<T> {
         });
         if same {
             hits.push((start, word));
+        }
+    }
+}
+
+/// A search for grams that begin in `text`, which is at `from` in `bytes`.
+struct Grams<'g, T> {
+    filter: &'g Prefilter<T>,
+    bytes: &'g [u8],
+    from: usize,
+    text: &'g [u8],
+    hits: &'g mut Vec<(usize, u32)>,
+}
+
+impl<T: Ord> simd::Work for Grams<'_, T> {
+    type Answer = ();
+
+    /// Four grams at a time: mostly none of them is entered.
+    #[inline(always)]
+    fn run(self) {
+        let Grams { filter, bytes, from, text, hits } = self;
+        let mut at = 0;
+        while let Some([a, b, c, d, e, f, g, h, i, j]) = text.get(at..).and_then(|rest| rest.first_chunk::<10>()).copied() {
+            let grams = [fold([a, b, c, d]), fold([c, d, e, f]), fold([e, f, g, h]), fold([g, h, i, j])];
+            let maybe = [filter.maybe(grams[0]), filter.maybe(grams[1]), filter.maybe(grams[2]), filter.maybe(grams[3])];
+            if maybe[0] | maybe[1] | maybe[2] | maybe[3] {
+                for (i, (gram, maybe)) in grams.iter().zip(maybe).enumerate() {
+                    if maybe {
+                        filter.look_up(bytes, from + at + 2 * i, *gram, hits);
+                    }
+                }
+            }
+            at += 8;
+        }
+        for (i, gram) in text.get(at..).unwrap_or_default().windows(4).step_by(2).enumerate() {
+            let folded = fold([gram[0], gram[1], gram[2], gram[3]]);
+            if filter.maybe(folded) {
+                filter.look_up(bytes, from + at + 2 * i, folded, hits);
+            }
         }
     }
 }

@@ -28,7 +28,9 @@ pub fn denials() -> String {
     for (reason, _, when) in Reason::ALL {
         let Some(words) = words(*reason) else { continue };
         let again = match reason {
-            Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts | Reason::StateUnavailable => "yes, after `Retry-After`",
+            Reason::RateLimited | Reason::VolumeExceeded | Reason::TooManyHosts | Reason::Overloaded | Reason::StateUnavailable => {
+                "yes, after `Retry-After`"
+            }
             _ => "no",
         };
         // Writing to a String cannot fail.
@@ -293,7 +295,15 @@ const TABLE: &[(Reason, Words)] = &[
         say(
             "The request exceeds a limit of this gateway",
             "Send it in smaller or faster parts.",
-            "`limits.stream_timeout`, `limits.memory`; the metrics say which is short.",
+            "`limits.stream_timeout`, `limits.buffer`; the metrics say which is short.",
+        ),
+    ),
+    (
+        Reason::Overloaded,
+        say(
+            "The gateway has too much to do",
+            "Wait as long as Retry-After says; send fewer requests at a time.",
+            "More scanners, or more cores for them; `limits.memory`, `--max-streams`. What one sandbox may take leaves room for others, and it is refused first. This is never a way around the scanner: fail-open is for scanners that do not answer.",
         ),
     ),
     (

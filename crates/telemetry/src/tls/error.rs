@@ -1,4 +1,6 @@
 //! Why certificates cannot be used. Nothing here ever quotes a file.
+//!
+//! What the system says stands in the text and is no `source`: whoever prints the chain of causes would print it twice.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,12 +10,12 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read {}: {source}; the folder of --tls-dir holds tls.crt, tls.key and ca.crt", path.display())]
+    #[error("cannot read {}: {cause}; the folder of --tls-dir holds tls.crt, tls.key and ca.crt", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A file does not hold what it should.
     #[error("{} {what}; {todo}", path.display())]
@@ -32,11 +34,11 @@ pub enum TlsError {
     #[error(transparent)]
     Metrics(#[from] prometheus::Error),
     /// The thread that looks after the files could not start.
-    #[error("cannot watch {}: {source}", path.display())]
+    #[error("cannot watch {}: {cause}", path.display())]
     Watch {
         /// The folder.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        cause: io::Error,
     },
 }

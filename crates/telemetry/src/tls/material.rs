@@ -89,7 +89,7 @@ fn read(dir: &Path, name: &str) -> Result<Vec<u8>, TlsError> {
         file.take(LARGEST_FILE).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    reading().map_err(|source| TlsError::Read { path: path.clone(), source })
+    reading().map_err(|cause| TlsError::Read { path: path.clone(), cause })
 }
 
 /// A usable set: our certificate with its key, and whom we trust.

@@ -10,7 +10,8 @@ use tonic::{Code, Status, Streaming};
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use super::session::{Event, Session, Waiting};
+use super::Admission;
+use super::session::{Event, Reply, Session, Waiting};
 use super::{replies, translate};
 use crate::doorman::Doorman;
 use crate::record::{End, Recorder};
@@ -19,7 +20,7 @@ use crate::record::{End, Recorder};
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 /// Envoy must take an answer within this, beside its own pace of reading.
 const ANSWER: Duration = Duration::from_secs(60);
-/// From this many bytes on, looking at them is work that must not stop the other tasks of this thread.
+/// From this many bytes on, looking at them is work that must not stop the other tasks of this thread, and for which sandboxes take turns.
 const HEAVY: usize = 16 << 10;
 
 type Answers = mpsc::Sender<Result<ProcessingResponse, Status>>;
@@ -63,6 +64,7 @@ impl Drop for Guard {
 pub(super) struct Driver {
     pub(super) session: Session,
     pub(super) doorman: Doorman,
+    pub(super) admission: Admission,
     pub(super) guard: Guard,
     pub(super) recorder: Recorder,
     pub(super) inbound: Streaming<ProcessingRequest>,
@@ -94,6 +96,8 @@ impl Driver {
         let begun = time::Instant::now();
         let mut busy = Duration::ZERO;
         let mut deadline = begun + FIRST_MESSAGE;
+        let mut sandbox = String::new();
+        let mut place = None;
         loop {
             let (alarm, at) = match self.session.waiting() {
                 Waiting::Stream => (Event::StreamExpired, deadline),
@@ -112,15 +116,16 @@ impl Driver {
                 () = time::sleep_until(at) => Some(if at >= deadline { Event::StreamExpired } else { alarm }),
             };
             let Some(event) = event else { continue };
-            if matches!(event, Event::Head(_)) {
-                deadline = begun + limits.stream_timeout;
-            }
-            let started = Instant::now();
-            let heavy = matches!(&event, Event::Body { bytes, end } if *end || bytes.len() >= HEAVY)
-                || matches!(event, Event::Pause | Event::Trailers(_));
-            let answers = if heavy { tokio::task::block_in_place(|| self.session.on(event)) } else { self.session.on(event) };
-            busy += started.elapsed();
-            for reply in answers {
+            let event = match event {
+                Event::Head(arrival) if place.is_none() => {
+                    deadline = begun + limits.stream_timeout;
+                    sandbox.clone_from(&arrival.head.sandbox);
+                    place = self.admission.enter(&sandbox);
+                    if place.is_some() { Event::Head(arrival) } else { Event::TooMany(arrival) }
+                }
+                event => event,
+            };
+            for reply in self.answers(event, &sandbox, &mut busy).await {
                 match replies::messages(reply, self.session.headers(), self.session.request_id()) {
                     Ok(messages) => {
                         for message in messages {
@@ -144,6 +149,22 @@ impl Driver {
                 return self.guard.done();
             }
         }
+    }
+
+    /// What follows from an event. Long work waits for its turn, and is refused when none comes.
+    async fn answers(&mut self, event: Event, sandbox: &str, busy: &mut Duration) -> Vec<Reply> {
+        let heavy = self.session.work(&event) >= HEAVY;
+        let (event, turn) = match heavy {
+            false => (event, None),
+            true => match self.admission.turn(sandbox).await {
+                Ok(turn) => (event, Some(turn)),
+                Err(_) => (event.refused(), None),
+            },
+        };
+        let started = Instant::now();
+        let answers = if turn.is_some() { tokio::task::block_in_place(|| self.session.on(event)) } else { self.session.on(event) };
+        *busy += started.elapsed();
+        answers
     }
 
     fn record(&mut self, busy: Duration) {

@@ -9,6 +9,8 @@ use policy::{Action, Reason};
 pub(crate) enum Event {
     /// The head of the request.
     Head(Box<Arrival>),
+    /// A head for which there is no room: the request is refused.
+    TooMany(Box<Arrival>),
     /// Bytes of the body; `end`: the last ones.
     Body { bytes: Bytes, end: bool },
     /// The body is complete and trailers follow it.
@@ -19,6 +21,18 @@ pub(crate) enum Event {
     HoldExpired,
     /// The request as a whole took too long.
     StreamExpired,
+    /// There is no time to look at what came.
+    Overloaded,
+}
+
+impl Event {
+    /// What it becomes when there is no time for it.
+    pub(crate) fn refused(self) -> Event {
+        match self {
+            Event::Head(arrival) => Event::TooMany(arrival),
+            _ => Event::Overloaded,
+        }
+    }
 }
 
 /// A head as it arrives.
@@ -129,11 +143,26 @@ impl Session {
         }
     }
 
+    /// How many bytes an event makes the engine look at, about.
+    pub(crate) fn work(&self, event: &Event) -> usize {
+        match (&self.state, event) {
+            (State::Start, Event::Head(arrival)) => {
+                let headers = arrival.head.headers.iter().map(|header| header.name.len() + header.value.len());
+                arrival.head.path.len() + headers.sum::<usize>()
+            }
+            (State::Body { flow, .. }, Event::Body { bytes, end }) => flow.work(bytes.len(), *end),
+            (State::Body { flow, .. }, Event::Trailers(_)) => flow.work(0, true),
+            (State::Body { flow, .. }, Event::Pause | Event::HoldExpired) => flow.held(),
+            _ => 0,
+        }
+    }
+
     /// What follows from an event.
     pub(crate) fn on(&mut self, event: Event) -> Vec<Reply> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Start => match event {
                 Event::Head(arrival) => self.head(*arrival),
+                Event::TooMany(arrival) => self.too_many(*arrival),
                 Event::StreamExpired => vec![Reply::Broken("no request came")],
                 _ => vec![Reply::Broken("the first message was not a head")],
             },
@@ -168,6 +197,14 @@ impl Session {
                 vec![Reply::WantBody]
             }
         }
+    }
+
+    fn too_many(&mut self, Arrival { head, tunnelled, .. }: Arrival) -> Vec<Reply> {
+        self.facts = Some(Facts::of(&head));
+        self.tunnelled = tunnelled;
+        let outcome = self.inspector.refuse(&head, Reason::Overloaded);
+        self.head = Some(head);
+        self.deny(outcome)
     }
 
     /// A tunnel is asked for. Its requests will come here one by one, so all that counts is who asks; they leave the records.
@@ -208,7 +245,11 @@ impl Session {
                 let outcome = flow.fail(Reason::LimitExceeded);
                 self.deny(outcome)
             }
-            Event::Head(_) => {
+            Event::Overloaded => {
+                let outcome = flow.fail(Reason::Overloaded);
+                self.deny(outcome)
+            }
+            Event::Head(_) | Event::TooMany(_) => {
                 // Two heads on one stream: whoever speaks is not Envoy.
                 self.outcome = Some(flow.fail(Reason::Internal));
                 vec![Reply::Broken("a second head")]

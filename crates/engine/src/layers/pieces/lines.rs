@@ -48,6 +48,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 form = Some(signs);
                 row.push(other);
             }
+            None if row.is_empty() => form = None,
             None => {
                 flush(sink, &mut row, Escaped::Percent)?;
                 form = None;
@@ -72,6 +73,9 @@ impl Wrapped {
         let whole = (MIN_WRAPPED..=MAX_PART).contains(&line.len()) && !blank();
         if whole && line.len() == length {
             self.0.push(line.clone());
+            return ControlFlow::Continue(());
+        }
+        if !whole && self.0.is_empty() {
             return ControlFlow::Continue(());
         }
         if self.0.len() >= 2 && line.len() < length {

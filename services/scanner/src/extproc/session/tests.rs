@@ -88,7 +88,7 @@ fn trailers_follow_the_body_and_are_scanned() {
 
 #[test]
 fn what_is_no_request_ends_with_an_error_and_never_cleanly_undecided() {
-    for first in [body("x", true), Event::Trailers(vec![]), Event::Pause, Event::HoldExpired, Event::StreamExpired] {
+    for first in [body("x", true), Event::Trailers(vec![]), Event::Pause, Event::HoldExpired, Event::StreamExpired, Event::Overloaded] {
         let mut session = session();
         assert!(matches!(session.on(first).as_slice(), [Reply::Broken(_)]));
         assert!(session.over());
@@ -132,6 +132,34 @@ fn a_deadline_denies_what_is_still_under_way() {
     assert_eq!(status(&session.on(Event::StreamExpired)), Some(403));
 }
 
+#[test]
+fn what_there_is_no_room_or_time_for_is_sent_away_and_may_come_again() {
+    let before = session();
+    let mut during = session();
+    during.on(arrival("a.example", "/", &[], false));
+    during.on(body("x", false));
+    for (mut session, event) in [(before, arrival("a.example", "/", &[], false).refused()), (during, Event::Overloaded)] {
+        assert_eq!(status(&session.on(event)), Some(503));
+        let (_, outcome) = session.take_outcome().expect("an outcome");
+        assert_eq!((outcome.verdict.reason, outcome.retry_after), (Reason::Overloaded, Some(1)));
+    }
+}
+
+#[test]
+fn only_what_makes_the_engine_look_is_work() {
+    let mut session = session();
+    let long = "x".repeat(20_000);
+    let head = arrival("a.example", "/", &[("x-long", &long)], false);
+    assert!(session.work(&head) > 20_000);
+    session.on(head);
+    assert_eq!(session.work(&body(&long, false)), 0, "it is held for what follows");
+    session.on(body(&long, false));
+    assert_eq!(
+        [session.work(&body("x", true)), session.work(&Event::Trailers(vec![])), session.work(&Event::Pause)],
+        [20_001, 20_000, 20_000]
+    );
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let text = prop_oneof!["[a-z ]{0,30}", Just(token()), Just("x".repeat(70_000))];
     let one = prop_oneof![
@@ -143,6 +171,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => Just(Event::Pause),
         1 => Just(Event::HoldExpired),
         1 => Just(Event::StreamExpired),
+        1 => Just(Event::Overloaded),
+        1 => Just(arrival("a.example", "/", &[], false).refused()),
     ];
     prop::collection::vec(one, 0..12)
 }
