@@ -384,11 +384,26 @@ fn a_token_is_found_in_every_layer_behind_percent_escapes_in_every_place() {
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
 
+fn jwt() -> String {
+    let part = |json: &str| BASE64URL_NOPAD.encode(json.as_bytes());
+    let signature = Alphanumeric.sample_string(&mut rand::rng(), 32);
+    [part(r#"{"alg":"HS256","typ":"JWT"}"#), part(r#"{"sub":"1234567","iat":1700000000}"#), part(&signature)].join(".")
+}
+
+#[test]
+fn a_token_without_a_word_of_its_own_is_found_in_disguise() {
+    for (layer, encode) in CASES.iter().filter(|(layer, _)| ["reversed", "rot13", "rot47", "atbash"].contains(layer)) {
+        for text in [jwt(), format!("bearer {} that is it", jwt())] {
+            let report = engine().scan(&Kind::body(Media::default()), &encode(&text));
+            assert!(report.findings.iter().any(|f| f.detector.id == "jwt" && f.trail.contains(layer)), "{layer}");
+        }
+    }
+}
+
 #[test]
 fn what_stands_between_characters_may_stand_in_the_text_too() {
     let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
-    let part = |json: &str| BASE64URL_NOPAD.encode(json.as_bytes());
-    let jwt = [part(r#"{"alg":"HS256","typ":"JWT"}"#), part(r#"{"sub":"1234567","iat":1700000000}"#), part(&random(32))].join(".");
+    let jwt = jwt();
     let password = format!("db_password = \"{}\"", random(20));
     for (text, mark) in [(jwt, "."), (password, " ")] {
         let apart = chunks(&text, 1).join(mark);
