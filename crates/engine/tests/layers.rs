@@ -416,6 +416,26 @@ fn what_stands_between_characters_may_stand_in_the_text_too() {
 }
 
 #[test]
+fn a_quote_belongs_to_the_escapes_within_it() {
+    let value = Alphanumeric.sample_string(&mut rand::rng(), 20);
+    let text = format!("db_password = \"{value}\"");
+    let bold = |c: char| match c {
+        'a'..='z' => char::from_u32(u32::from(c) - 97 + 0x1d41a).expect("a letter"),
+        c => c,
+    };
+    for bytes in [
+        text.chars().map(bold).collect::<String>(),
+        format!("db_pass=\r\nword = \"{}\"", chunks(&value, 7).join("=\r\n")),
+        format!("{{\"db_password\": \"{}\"}}", value.chars().map(|c| format!("&#{};", u32::from(c))).collect::<String>()),
+    ] {
+        for bytes in [bytes.clone(), format!("It is {bytes} and \"more\".")] {
+            let report = engine().scan(&Kind::body(Media::default()), bytes.as_bytes());
+            assert!(report.findings.iter().any(|f| f.confidence != Confidence::Low), "{bytes}");
+        }
+    }
+}
+
+#[test]
 fn the_first_of_several_pieces_is_not_lost() {
     for form in [|b: u8| format!("{b:02X}h"), |b| format!("({b:02x})"), |b| format!("<{}/>", char::from(b))] {
         let token = token();
