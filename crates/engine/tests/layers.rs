@@ -445,6 +445,16 @@ fn the_first_of_several_pieces_is_not_lost() {
 }
 
 #[test]
+fn bytes_in_hexadecimal_without_letters_are_no_decimal_codes() {
+    // In hexadecimal most of its bytes have two decimal digits.
+    let entropy = ["zAFdTaweQV9p8F8", "yYN7OwS3F34byU6"].concat();
+    let token = ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat();
+    for bytes in [listed(&token, |b| format!("{b:02X}h"), " "), listed(&token, |b| format!("#{b:02x}"), "")] {
+        assert!(found(&bytes, &token).is_some());
+    }
+}
+
+#[test]
 fn tokens_on_lines_of_one_length_are_seen_each() {
     let tokens: Vec<String> = std::iter::repeat_with(token).take(5).collect();
     // No fourth character ends a line, so that the lines are no text that was wrapped.
