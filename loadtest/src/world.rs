@@ -191,8 +191,12 @@ impl World {
 
 /// `portcullis up`, and tokens of so many sandboxes (`NAME:TOKEN`).
 async fn start_gateway(dns: SocketAddr, ca: &str, sandboxes: usize) -> Result<(Gateway, Vec<String>)> {
-    let options =
-        GatewayOptions { dns: Some(dns), upstream_ca: ca.to_owned(), allow_upstream: Some("127.0.0.0/8".to_owned()), args: Vec::new() };
+    let options = GatewayOptions {
+        dns: Some(dns),
+        upstream_ca: ca.to_owned(),
+        allow_upstream: Some("127.0.0.0/8".to_owned()),
+        ..GatewayOptions::default()
+    };
     let start = move || -> Result<(Gateway, Vec<String>)> {
         let gateway = Gateway::start(&options)?;
         let mut credentials = Vec::new();

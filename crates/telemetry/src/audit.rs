@@ -1,7 +1,7 @@
 //! JSON lines, written by a thread of their own so that a slow disk delays no request.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -12,6 +12,8 @@ use serde::Serialize;
 
 /// Lines that may wait for the disk; at about 500 bytes each, 4 MiB.
 const WAITING: usize = 8192;
+/// Bytes from which on a write takes no more lines.
+const AT_ONCE: usize = 64 << 10;
 
 /// Why records cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -64,21 +66,50 @@ impl AuditSink {
     }
 }
 
-fn write(out: Box<dyn Write + Send>, waiting: &Receiver<Vec<u8>>, lost: &IntCounter) {
-    let mut out = BufWriter::new(out);
+fn write(mut out: impl Write, waiting: &Receiver<Vec<u8>>, lost: &IntCounter) {
+    write_on(&mut out, waiting, lost, false);
+}
+
+/// `torn`: the last thing written is a part of a line.
+fn write_on(out: &mut impl Write, waiting: &Receiver<Vec<u8>>, lost: &IntCounter, mut torn: bool) {
+    let mut lines = Vec::new();
     while let Ok(line) = waiting.recv() {
+        lines.clear();
+        // A part of a record that was lost is ended, so that the next one stands in a line of its own.
+        lines.extend(torn.then_some(b'\n'));
+        lines.extend(line);
         // What waits goes in one write; then it is in the file, not in a buffer.
-        let mut lines = 1;
-        let mut result = out.write_all(&line);
-        while let (Ok(()), Ok(more)) = (&result, waiting.try_recv()) {
-            result = out.write_all(&more);
-            lines += 1;
+        while lines.len() < AT_ONCE
+            && let Ok(more) = waiting.try_recv()
+        {
+            lines.extend(more);
         }
-        if let Err(error) = result.and_then(|()| out.flush()) {
-            lost.inc_by(lines);
-            tracing::error!(%error, lines, "audit records were lost");
+        let (written, result) = write_what_goes(out, &lines);
+        torn = if written == 0 { torn } else { lines.get(written - 1) != Some(&b'\n') };
+        if let Err(error) = result {
+            // Nothing of it is tried again: a record is in the file, or it is counted, and never both.
+            let rest = lines.get(written..).unwrap_or_default();
+            let ends = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+            // A first end alone is none of a record: all else of that one is in the file, or was lost and counted before.
+            let records = ends - u64::from(rest.first() == Some(&b'\n'));
+            lost.inc_by(records);
+            tracing::error!(%error, lines = records, "audit records were lost");
         }
     }
+}
+
+/// Writes as much as goes: how many bytes, and why not more.
+fn write_what_goes(out: &mut impl Write, bytes: &[u8]) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
+        match out.write(rest) {
+            Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+            Ok(more) => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, out.flush())
 }
 
 #[cfg(test)]
@@ -101,5 +132,49 @@ mod tests {
         assert!(text.starts_with("{\"n\":0}\n"));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(AuditSink::open(&dir.path().join("no/such"), dropped).is_err());
+    }
+
+    /// A disk with room for so many bytes, again and again.
+    struct Disk {
+        room: usize,
+        holds: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= taken;
+            self.holds.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_record_is_in_the_file_or_counted_and_never_both() {
+        let mut disk = Disk { room: 0, holds: Vec::new() };
+        let dropped = IntCounter::new("dropped", "x").unwrap();
+        // Room for nothing, for a part of a line, for a line without its end, for a line and a part, and for all.
+        let rooms = [0, 3, 0, 8, 0, 1, 9, 0, 15, 16, 100];
+        for room in rooms {
+            disk.room = room;
+            let (lines, waiting) = sync_channel(8);
+            for line in [b"{\"a\":1}\n", b"{\"b\":2}\n"] {
+                lines.send(line.to_vec()).unwrap();
+            }
+            drop(lines);
+            let torn = disk.holds.last().is_some_and(|last| *last != b'\n');
+            write_on(&mut disk, &waiting, &dropped, torn);
+        }
+        let text = String::from_utf8(disk.holds).unwrap();
+        let whole = text.lines().filter(|line| ["{\"a\":1}", "{\"b\":2}"].contains(line)).count();
+        assert_eq!(whole as u64 + dropped.get(), 2 * rooms.len() as u64, "{text}");
+        assert!(text.lines().all(|line| line.len() <= 7), "two records in one line: {text}");
     }
 }

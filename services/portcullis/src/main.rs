@@ -23,6 +23,10 @@ mod up;
 
 use std::process::ExitCode;
 
+/// What looks at bytes allocates and frees a great many small things, in all threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cli::run()
 }

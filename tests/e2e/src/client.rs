@@ -41,6 +41,17 @@ impl Client {
         Ok(Self { proxy, roots: Arc::new(roots), proxy_headers: Vec::new(), proxy_tls: None })
     }
 
+    /// The same that trusts another CA too.
+    ///
+    /// # Errors
+    /// The text is not a certificate in PEM.
+    pub fn and_trusts(mut self, ca_pem: &str) -> Result<Self> {
+        let mut roots = RootCertStore::clone(&self.roots);
+        roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).context("another CA")?)?;
+        self.roots = Arc::new(roots);
+        Ok(self)
+    }
+
     /// The same with one more header towards the proxy (on CONNECT and on absolute-form requests), such as `Proxy-Authorization`.
     #[must_use]
     pub fn proxy_header(mut self, name: &str, value: &str) -> Self {
@@ -217,7 +228,12 @@ impl Client {
             last.extend_from_slice(&end);
         }
         let pieces: Vec<&[u8]> = wire.iter().map(Vec::as_slice).collect();
-        connection.exchange(&request.method, &pieces, request.pause).await
+        let pause = |_| async {
+            if !request.pause.is_zero() {
+                tokio::time::sleep(request.pause).await;
+            }
+        };
+        connection.exchange(&request.method, &pieces, pause).await
     }
 }
 

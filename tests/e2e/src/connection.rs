@@ -107,7 +107,7 @@ impl Connection {
     /// # Errors
     /// As [`Connection::send`].
     pub async fn send_pieces(&mut self, pieces: &[&[u8]], pause: Duration) -> Result<()> {
-        write_pieces(&mut self.writer, pieces, pause).await
+        write_pieces(&mut self.writer, pieces, |_| tokio::time::sleep(pause)).await
     }
 
     /// Says that nothing more will be written.
@@ -135,10 +135,19 @@ impl Connection {
         Ok(std::mem::take(&mut self.reader.buffered))
     }
 
-    /// Sends the pieces while reading the response, as a response may come before the request has been sent.
-    pub(crate) async fn exchange(&mut self, method: &str, pieces: &[&[u8]], pause: Duration) -> Result<Response> {
+    /// Sends the pieces while reading the response, as a response may come before the request has been sent. Before each piece but the first
+    /// it does what `before` does, which is told the number of the piece, and which is left undone when the response comes first.
+    ///
+    /// # Errors
+    /// No response came: the connection ended before a whole head, or nothing moved for [`crate::PATIENCE`].
+    pub async fn exchange<F: Future<Output = ()>>(
+        &mut self,
+        method: &str,
+        pieces: &[&[u8]],
+        before: impl Fn(usize) -> F,
+    ) -> Result<Response> {
         let Self { reader, writer } = self;
-        let sending = write_pieces(writer, pieces, pause);
+        let sending = write_pieces(writer, pieces, before);
         tokio::pin!(sending);
         // While a long upload makes progress there is nothing to read, so reading is patient only from its first byte on.
         let sent = tokio::select! {
@@ -173,10 +182,14 @@ async fn write(writer: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> Resu
     patiently("the peer to take bytes", writer.flush()).await?.context("flush")
 }
 
-async fn write_pieces(writer: &mut (impl AsyncWrite + Unpin), pieces: &[&[u8]], pause: Duration) -> Result<()> {
+async fn write_pieces<F: Future<Output = ()>>(
+    writer: &mut (impl AsyncWrite + Unpin),
+    pieces: &[&[u8]],
+    before: impl Fn(usize) -> F,
+) -> Result<()> {
     for (number, piece) in pieces.iter().enumerate() {
-        if number > 0 && !pause.is_zero() {
-            tokio::time::sleep(pause).await;
+        if number > 0 {
+            before(number).await;
         }
         write(writer, piece).await?;
     }

@@ -32,6 +32,11 @@ pub struct GatewayOptions {
     pub allow_upstream: Option<String>,
     /// Further arguments of `portcullis up`.
     pub args: Vec<String>,
+    /// Further environment variables.
+    pub environment: Vec<(String, String)>,
+    /// A program, with its arguments, that runs the command line it is given after them, in circumstances of its making. It is told the state
+    /// folder as `$STATE`.
+    pub under: Vec<String>,
 }
 
 /// A running gateway with a state folder of its own. Ends, with all its processes, when dropped.
@@ -51,7 +56,15 @@ impl Gateway {
     /// # Errors
     /// The binary is not built, or it did not become ready; the error holds what it said.
     pub fn start(options: &GatewayOptions) -> Result<Self> {
-        Self::start_with(&mut Command::new(binary()?), options)
+        let mut command = match options.under.split_first() {
+            None => Command::new(binary()?),
+            Some((program, args)) => {
+                let mut command = Command::new(program);
+                command.args(args).arg(binary()?);
+                command
+            }
+        };
+        Self::start_with(&mut command, options)
     }
 
     fn start_with(command: &mut Command, options: &GatewayOptions) -> Result<Self> {
@@ -66,10 +79,13 @@ impl Gateway {
         if let Some(range) = &options.allow_upstream {
             command.args(["--allow-upstream", range]);
         }
-        if let Some(envoy) = std::env::var_os("PORTCULLIS_ENVOY") {
+        if let Some(envoy) = std::env::var_os("PORTCULLIS_ENVOY")
+            && !options.args.iter().any(|argument| argument == "--envoy")
+        {
             command.arg("--envoy").arg(envoy);
         }
         // A group of its own, so that nothing it started can be left behind.
+        command.env("STATE", state.path()).envs(options.environment.iter().cloned());
         command.args(&options.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let output = Arc::new(Mutex::new(String::new()));
@@ -199,6 +215,12 @@ impl Gateway {
         }
         let path = self.state_dir().join("run").join(format!("{role}.pid"));
         fs::read_to_string(&path).with_context(|| path.display().to_string())?.trim().parse().with_context(|| path.display().to_string())
+    }
+
+    /// From now on this process is the part.
+    pub(crate) fn take_over(&self, role: &str, process: u32) -> Result<()> {
+        let path = self.state_dir().join("run").join(format!("{role}.pid"));
+        fs::write(&path, process.to_string()).with_context(|| path.display().to_string())
     }
 
     /// Asks Envoy's admin interface, and gives the body of the answer.

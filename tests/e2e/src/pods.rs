@@ -33,13 +33,15 @@ pub struct PodsOptions {
     pub scanners: usize,
     /// Further arguments of `portcullis gateway`.
     pub gateway: Vec<String>,
+    /// Further arguments of `portcullis scanner`.
+    pub scanner: Vec<String>,
     /// Further changes of the Envoy configuration: what stands there, and what shall.
     pub changes: Vec<(String, String)>,
 }
 
 impl Default for PodsOptions {
     fn default() -> Self {
-        Self { scanners: 1, gateway: Vec::new(), changes: Vec::new() }
+        Self { scanners: 1, gateway: Vec::new(), scanner: Vec::new(), changes: Vec::new() }
     }
 }
 
@@ -62,6 +64,7 @@ pub struct Pods {
     pub ca: TestCa,
     folder: tempfile::TempDir,
     certificates: Pod,
+    options: PodsOptions,
 }
 
 impl Pods {
@@ -94,7 +97,7 @@ impl Pods {
         let identity = self::secret(&at("tls"), &ca, "portcullis-gateway")?;
         let mut scanners = Vec::new();
         for _ in 0..options.scanners {
-            scanners.push(scanner(folder.path(), &ca, "portcullis-scanner")?);
+            scanners.push(scanner(folder.path(), &ca, "portcullis-scanner", &options.scanner)?);
         }
         dns.set_all("portcullis-scanner", &scanners.iter().map(|(ip, _)| *ip).collect::<Vec<_>>());
         fs::create_dir(at("envoy"))?;
@@ -102,27 +105,35 @@ impl Pods {
             let text = if name == "envoy.yaml" { installed(text, dns.address(), &options.changes)? } else { text.to_owned() };
             fs::write(at("envoy").join(name), moved(&text, folder.path()))?;
         }
-        let gateway = Pod::start(
-            Command::new(binary()?)
-                .args(["gateway", "--concurrency", "2", "--config"])
-                .arg(at("envoy/envoy.yaml"))
-                .arg("--envoy")
-                .arg(envoy_binary()?)
-                .args(&options.gateway),
-        )?;
+        let gateway = gateway(&at("envoy/envoy.yaml"), &options.gateway)?;
         // The address and the gateway's CA come to be in a moment.
         let nobody = Client::new(SocketAddr::from(([0, 0, 0, 0], 0)), outside.pem())?;
-        let mut pods = Self { origin, dns, client: nobody, gateway, scanners, identity, ca, folder, certificates };
+        let options = options.clone();
+        let mut pods = Self { origin, dns, client: nobody, gateway, scanners, identity, ca, folder, certificates, options };
+        pods.become_ready().await?;
+        Ok(pods)
+    }
+
+    /// Starts the gateway again, which has ended: a pod of a Deployment. It listens somewhere else then.
+    ///
+    /// # Errors
+    /// It does not start; the error holds what it said.
+    pub async fn restart_gateway(&mut self) -> Result<()> {
+        self.gateway = gateway(&self.path("envoy/envoy.yaml"), &self.options.gateway)?;
+        self.become_ready().await
+    }
+
+    async fn become_ready(&mut self) -> Result<()> {
         let begun = Instant::now();
-        while !pods.is_ready().await {
-            if begun.elapsed() > PATIENCE || pods.gateway.has_ended() {
-                bail!("the pods are not ready:\n{}", pods.logs());
+        while !self.is_ready().await {
+            if begun.elapsed() > PATIENCE || self.gateway.has_ended() {
+                bail!("the pods are not ready:\n{}", self.logs());
             }
             tokio::time::sleep(TICK).await;
         }
-        let proxy = pods.listener("proxy").await?;
-        pods.client = Client::new(proxy, &fs::read_to_string(pods.path("ca/ca.pem"))?)?;
-        Ok(pods)
+        let proxy = self.listener("proxy").await?;
+        self.client = Client::new(proxy, &fs::read_to_string(self.path("ca/ca.pem"))?)?;
+        Ok(())
     }
 
     async fn is_ready(&self) -> bool {
@@ -149,11 +160,19 @@ impl Pods {
     pub async fn judged(&self) -> Result<Vec<f64>> {
         let mut all = Vec::new();
         for (ip, _) in &self.scanners {
-            let page = Connection::open(SocketAddr::from((*ip, 9090))).await?.page("GET", "/metrics").await?.text();
+            let page = metrics(*ip).await?;
             let counts = page.lines().filter(|line| line.starts_with("portcullis_requests_total{"));
             all.push(counts.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum());
         }
         Ok(all)
+    }
+
+    /// What the first scanner says at `/metrics`.
+    ///
+    /// # Errors
+    /// It does not answer, or there is none.
+    pub async fn metrics(&self) -> Result<String> {
+        metrics(self.scanners.first().context("no scanner")?.0).await
     }
 
     /// The address of a listener.
@@ -169,7 +188,7 @@ impl Pods {
     /// # Errors
     /// It cannot be started.
     pub fn add_scanner(&mut self, name: &str) -> Result<()> {
-        self.scanners.push(scanner(self.folder.path(), &self.ca, name)?);
+        self.scanners.push(scanner(self.folder.path(), &self.ca, name, &self.options.scanner)?);
         self.tell_dns();
         Ok(())
     }
@@ -212,16 +231,26 @@ impl Pod {
     /// # Errors
     /// It cannot be run.
     pub fn start(command: &mut Command) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-        let mut child = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
-        let said = Arc::default();
-        if let Some(stdout) = child.stdout.take() {
-            listen(stdout, Arc::clone(&said));
+        let mut pod = Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
+        if let Some(stdout) = pod.child.stdout.take() {
+            listen(stdout, Arc::clone(&pod.said));
         }
-        if let Some(stderr) = child.stderr.take() {
-            listen(stderr, Arc::clone(&said));
+        if let Some(stderr) = pod.child.stderr.take() {
+            listen(stderr, Arc::clone(&pod.said));
         }
-        Ok(Self { child, said })
+        Ok(pod)
+    }
+
+    /// As [`Pod::start`], but what it writes is appended to a file.
+    pub(crate) fn start_logged(command: &mut Command, log: &Path) -> Result<Self> {
+        let log = fs::File::options().create(true).append(true).open(log).with_context(|| log.display().to_string())?;
+        Self::spawn(command.stdout(log.try_clone()?).stderr(log))
+    }
+
+    fn spawn(command: &mut Command) -> Result<Self> {
+        command.stdin(Stdio::null()).process_group(0);
+        let child = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        Ok(Self { child, said: Arc::default() })
     }
 
     /// The process id.
@@ -394,13 +423,23 @@ fn secret(folder: &Path, ca: &TestCa, name: &str) -> Result<Mount> {
     Mount::new(folder, &[("tls.crt", &certificate), ("tls.key", &key), ("ca.crt", ca.pem())])
 }
 
-fn scanner(folder: &Path, ca: &TestCa, name: &str) -> Result<(Ipv4Addr, Pod)> {
+fn gateway(config: &Path, args: &[String]) -> Result<Pod> {
+    let mut command = Command::new(binary()?);
+    command.args(["gateway", "--concurrency", "2", "--config"]).arg(config).arg("--envoy").arg(envoy_binary()?).args(args);
+    Pod::start(&mut command)
+}
+
+async fn metrics(ip: Ipv4Addr) -> Result<String> {
+    Ok(Connection::open(SocketAddr::from((ip, 9090))).await?.page("GET", "/metrics").await?.text())
+}
+
+fn scanner(folder: &Path, ca: &TestCa, name: &str, args: &[String]) -> Result<(Ipv4Addr, Pod)> {
     let ip = free_address(9001)?;
     let secret = secret(&folder.join(format!("scanner-{ip}")), ca, name)?;
     let (listen, metrics) = (format!("{ip}:9001"), format!("{ip}:9090"));
     let mut command = Command::new(binary()?);
     command.args(["scanner", "--listen", &listen, "--metrics-listen", &metrics, "--allow-private", "127.0.0.0/8", "--tls-dir"]);
-    command.arg(secret.folder());
+    command.arg(secret.folder()).args(args);
     Ok((ip, Pod::start(&mut command)?))
 }
 

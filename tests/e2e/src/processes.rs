@@ -1,6 +1,8 @@
 //! Processes by their pid: signals, memory, whether they are gone. Only processes this harness started are ever named.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +23,34 @@ pub(crate) fn signal_group(leader: u32, signal: Signal) -> Result<()> {
         Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
         Err(error) => Err(error).with_context(|| format!("signal to process group {leader}")),
     }
+}
+
+/// Stops a process, and waits until each of its threads stands still: on a busy machine some go on for milliseconds after the signal.
+pub(crate) fn stop(process: u32, within: Duration) -> Result<()> {
+    signal(process, Signal::STOP)?;
+    let begun = Instant::now();
+    let stands = || {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+        // A thread that has ended meanwhile stands as well.
+        threads.into_iter().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['T', 't', 'Z', 'X']))
+        })
+    };
+    while !stands() {
+        if begun.elapsed() > within {
+            bail!("process {process} did not stop within {} s", within.as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// The command line of a process.
+pub(crate) fn command(process: u32) -> Result<Vec<OsString>> {
+    let bytes = fs::read(format!("/proc/{process}/cmdline")).with_context(|| format!("process {process}"))?;
+    let words = bytes.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    Ok(words.map(|word| OsStr::from_bytes(word).to_owned()).collect())
 }
 
 /// Whether a process has ended; a zombie has.

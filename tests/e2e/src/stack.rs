@@ -1,7 +1,8 @@
 //! The usual set of a test: origin, DNS, gateway, client. Its methods panic with what went wrong, as assertions do.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +10,7 @@ use rustix::process::Signal;
 
 use crate::fake::{FakeScanner, RunningFake};
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::{Client, Dns, Origin, PATIENCE, Request, Response, TestCa, processes};
+use crate::{Client, Dns, Origin, PATIENCE, Pod, Request, Response, TestCa, processes};
 
 /// The names of the outside world: all lead to the origin, which has certificates for them, so that a refusal is ours.
 /// Those that begin with a dot stand for every name below.
@@ -69,6 +70,17 @@ impl Stack {
         Self::assemble(args, names, Allow::Loopback, None).await.proven().await
     }
 
+    /// As [`Stack::start`], with further environment variables, and run by a program that makes the circumstances
+    /// ([`GatewayOptions::under`]).
+    ///
+    /// # Panics
+    /// As [`Stack::start`].
+    pub async fn start_under(args: &[&str], environment: &[(&str, &str)], under: &[&str]) -> Self {
+        let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let around = GatewayOptions { environment, under: owned(under), ..GatewayOptions::default() };
+        Self::assemble_in(around, args, &[], Allow::Loopback, None).await.proven().await
+    }
+
     /// As [`Stack::start_with_names`], but of all loopback only the origin can be reached, as of all private addresses one mirror.
     ///
     /// # Panics
@@ -112,6 +124,10 @@ impl Stack {
     }
 
     async fn assemble(args: &[&str], more: &[&str], allow: Allow, trusted: Option<&TestCa>) -> Self {
+        Self::assemble_in(GatewayOptions::default(), args, more, allow, trusted).await
+    }
+
+    async fn assemble_in(around: GatewayOptions, args: &[&str], more: &[&str], allow: Allow, trusted: Option<&TestCa>) -> Self {
         let ca = checked(TestCa::new());
         let names = || NAMES.iter().chain(more);
         let certified: Vec<String> =
@@ -126,7 +142,8 @@ impl Stack {
                 Allow::Origin => Some(format!("{}/32", origin.ip())),
                 Allow::Loopback => Some("127.0.0.0/8".to_owned()),
             },
-            args: args.iter().map(|argument| (*argument).to_owned()).collect(),
+            args: owned(args),
+            ..around
         };
         let started = tokio::task::spawn_blocking(move || Gateway::start(&options)).await;
         let gateway = checked(checked(started.context("start of the gateway")));
@@ -209,7 +226,7 @@ impl Stack {
     /// # Panics
     /// The part is not running.
     pub fn freeze(&self, role: &str) {
-        checked(processes::signal(self.pid(role), Signal::STOP));
+        checked(processes::stop(self.pid(role), PATIENCE));
     }
 
     /// Lets a frozen part go on.
@@ -237,6 +254,45 @@ impl Stack {
         let pid = self.pid(role);
         checked(processes::signal(pid, Signal::KILL));
         checked(processes::wait_for_end(pid, PATIENCE));
+    }
+
+    /// Asks a part to end.
+    ///
+    /// # Panics
+    /// The part is not running.
+    pub fn terminate(&self, role: &str) {
+        checked(processes::signal(self.pid(role), Signal::TERM));
+    }
+
+    /// Waits until a part has ended.
+    ///
+    /// # Panics
+    /// It does not within [`PATIENCE`].
+    pub fn wait_for_end(&self, role: &str) {
+        checked(processes::wait_for_end(self.pid(role), PATIENCE));
+    }
+
+    /// The command line of a part, for [`Stack::start_again`].
+    ///
+    /// # Panics
+    /// The part is not running.
+    #[must_use]
+    pub fn command(&self, role: &str) -> Vec<OsString> {
+        checked(processes::command(self.pid(role)))
+    }
+
+    /// Starts a part that is dead with the command line it had, in the place of `up`, which takes longer each time: it must be without
+    /// supervision.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn start_again(&self, role: &str, command: &[OsString]) -> Pod {
+        let (program, args) = command.split_first().expect("a command line");
+        let log = self.gateway.state_dir().join("log").join(format!("{role}.log"));
+        let pod = checked(Pod::start_logged(Command::new(program).args(args), &log));
+        checked(self.gateway.take_over(role, pod.pid()));
+        pod
     }
 
     /// The process id of a part: `envoy`, `scanner`, `certificates` or `up`.
@@ -272,9 +328,23 @@ impl Stack {
     /// It cannot listen, or Envoy does not find it.
     pub async fn fake_scanner(&self, fake: FakeScanner) -> RunningFake {
         let running = checked(fake.listen(&self.gateway.socket("scanner")));
-        let healthy = async || self.gateway.counter("cluster.scanner.membership_healthy").await.is_ok_and(|members| members > 0);
-        self.wait_until("Envoy finds the fake scanner", healthy).await;
+        self.scanner_is_found().await;
         running
+    }
+
+    /// Waits until Envoy has asked whoever is the scanner now for its health, and holds it healthy.
+    ///
+    /// # Panics
+    /// It does not find it.
+    pub async fn scanner_is_found(&self) {
+        // The health of the one before may still stand: a new answer counts.
+        let answers = async || self.gateway.counter("cluster.scanner.health_check.success").await.unwrap_or(u64::MAX);
+        let before = answers().await;
+        let healthy = async || {
+            let members = self.gateway.counter("cluster.scanner.membership_healthy").await;
+            answers().await > before && members.is_ok_and(|members| members > 0)
+        };
+        self.wait_until("Envoy finds the scanner", healthy).await;
     }
 
     /// The sum of Envoy's statistics whose name contains `name`.
@@ -348,6 +418,10 @@ pub fn client_tool(path: &str) -> String {
     let tool = client_tool_path(path);
     assert!(tool.exists(), "{} is missing; run: bash tests/setup", tool.display());
     tool.display().to_string()
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 /// The value, or a panic with the whole chain of causes.
