@@ -61,13 +61,14 @@ def replay(made):
     for line in done.stdout.splitlines():
         answer = json.loads(line)
         found = any(f["confidence"] != "low" for f in answer["findings"])
-        result = "found" if found else "gap" if answer["verdict"] != "allow" and answer["coverage"] == "partial" else "miss"
+        unread = answer["coverage"] == "partial" or answer["reason"] == "ambiguous_request"
+        result = "found" if found else "gap" if answer["verdict"] != "allow" and unread else "miss"
         results[tuple(json.loads(answer["id"]))] = result
     return results
 
 
 def cell(results):
-    """All found; some; none but refused because it could not be looked into; none."""
+    """All found; some; none but refused because it could not be looked into or read in one way; none."""
     results = [r for r in results if r]
     if not results:
         return " "
@@ -101,7 +102,7 @@ def summary(results):
     counts = {kind: sum(1 for v in results.values() if v == kind) for kind in ("found", "gap", "miss")}
     total = len(results) or 1
     parts = f"found {counts['found']} ({counts['found'] * 100 / total:.1f} %)"
-    return f"{len({k[0] for k in results})} encodings, {total} requests: {parts}, refused as not inspectable {counts['gap']}, missed {counts['miss']}."
+    return f"{len({k[0] for k in results})} encodings, {total} requests: {parts}, refused without a finding {counts['gap']}, missed {counts['miss']}."
 
 
 def main():

@@ -25,7 +25,7 @@ pub(crate) use checks::{entropy, holds};
 #[cfg(fuzzing)]
 pub use rule::oracle::Oracle;
 
-/// Shorter words stand in disguise by chance.
+/// Shorter words stand in disguise by chance, unless no text has them.
 const MIN_DISGUISED: usize = 4;
 /// So far into a part that is a view of its own, a view looks as well.
 const EDGE: usize = 256;
@@ -120,7 +120,7 @@ impl Matcher {
                 words.push((word, Target { rule, disguise: None }));
                 for disguise in disguise::ALL {
                     let text = disguise.apply(anchor);
-                    if anchor.len() >= MIN_DISGUISED && !text.eq_ignore_ascii_case(anchor) {
+                    if (anchor.len() >= MIN_DISGUISED || (r.exact() && turns(anchor))) && !text.eq_ignore_ascii_case(anchor) {
                         let behind = r.behind(anchor.len());
                         let (before, behind) = match disguise {
                             Disguise::Reversed => (behind, opening::ANY),
@@ -313,6 +313,11 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
         found.disguised.push((window, disguise));
     }
     true
+}
+
+/// Whether a capital stands behind a small letter, as in no word: in disguise, too, few texts have these letters.
+fn turns(word: &[u8]) -> bool {
+    word.windows(2).any(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
 }
 
 /// The bytes of a set, each in a disguise.

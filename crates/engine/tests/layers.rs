@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use data_encoding::{BASE32, BASE64, BASE64URL_NOPAD, HEXLOWER};
-use portcullis_engine::{Coverage, Engine, FingerprintKey, Kind, Limits, Location, Media, RuleSet};
+use portcullis_engine::{Confidence, Coverage, Engine, FingerprintKey, Kind, Limits, Location, Media, RuleSet};
 use rand::distr::{Alphanumeric, SampleString};
 
 fn engine() -> &'static Engine {
@@ -134,6 +134,7 @@ fn ebcdic(byte: u8) -> u8 {
         b'_' => 0x6d,
         b',' => 0x6b,
         b'.' => 0x4b,
+        b'\n' => 0x25,
         _ => 0x40,
     }
 }
@@ -159,8 +160,12 @@ const CASES: &[Case] = &[
     ("base64", |t| BASE64.encode(t.as_bytes()).into_bytes()),
     ("base64", |t| BASE64URL_NOPAD.encode(t.as_bytes()).into_bytes()),
     ("base64", |t| chunks(&BASE64.encode(t.repeat(3).as_bytes()), 76).join("\r\n").into_bytes()),
+    ("base64", |t| chunks(&BASE64.encode(t.repeat(2).as_bytes()), 20).join("\n").into_bytes()),
+    ("base64", |t| BASE64.encode(&format!("{t}\n{t}").bytes().map(ebcdic).collect::<Vec<_>>()).into_bytes()),
     ("reversed-base64", |t| BASE64.encode(t.as_bytes()).bytes().rev().collect()),
     ("hex", |t| HEXLOWER.encode(t.as_bytes()).into_bytes()),
+    ("hex", |t| HEXLOWER.encode(t.as_bytes()).bytes().rev().collect()),
+    ("hex", |t| HEXLOWER.encode(&t.bytes().map(|b| b.rotate_left(4)).collect::<Vec<_>>()).into_bytes()),
     ("hex", |t| listed(t, |b| format!("{b:02X}"), ":")),
     ("hex", |t| listed(t, |b| format!("0x{b:02x}"), ", ")),
     ("base32", |t| BASE32.encode(t.as_bytes()).into_bytes()),
@@ -347,6 +352,129 @@ fn a_token_is_found_behind_base64_of_every_layer() {
         }
     }
     assert!(missed.is_empty(), "{}", missed.join(", "));
+}
+
+/// The places that hold nothing but text, in which bytes are percent-encoded.
+fn places(encoded: &[u8]) -> [(Kind, String); 5] {
+    let percent: String = encoded.iter().map(|b| format!("%{b:02X}")).collect();
+    let form = Media { content_type: Some("application/x-www-form-urlencoded".to_owned()), ..Media::default() };
+    [
+        (Kind::body(form), format!("id=7&note={percent}")),
+        (Kind::of(Location::Query), format!("level=info&m={percent}")),
+        (Kind::of(Location::Path), format!("/v1/{percent}/status")),
+        (Kind::of(Location::Header("cookie".into())), format!("theme=dark; s={percent}")),
+        // Anywhere else.
+        (Kind::of(Location::Header("x-note".into())), percent),
+    ]
+}
+
+#[test]
+fn a_token_is_found_in_every_layer_behind_percent_escapes_in_every_place() {
+    let mut missed = Vec::new();
+    for (i, (layer, encode)) in CASES.iter().enumerate() {
+        let token = token();
+        let key = blake3::keyed_hash(&[7; 32], token.as_bytes());
+        for (kind, text) in places(&encode(&format!("the token is {token} ok"))) {
+            let report = engine().scan(&kind, text.as_bytes());
+            if !report.findings.iter().any(|f| f.fingerprint.0 == key.as_bytes()[..8]) {
+                missed.push(format!("{i} {layer} in {}", kind.location));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}
+
+fn jwt() -> String {
+    let part = |json: &str| BASE64URL_NOPAD.encode(json.as_bytes());
+    let signature = Alphanumeric.sample_string(&mut rand::rng(), 32);
+    [part(r#"{"alg":"HS256","typ":"JWT"}"#), part(r#"{"sub":"1234567","iat":1700000000}"#), part(&signature)].join(".")
+}
+
+#[test]
+fn a_token_without_a_word_of_its_own_is_found_in_disguise() {
+    for (layer, encode) in CASES.iter().filter(|(layer, _)| ["reversed", "rot13", "rot47", "atbash"].contains(layer)) {
+        for text in [jwt(), format!("bearer {} that is it", jwt())] {
+            let report = engine().scan(&Kind::body(Media::default()), &encode(&text));
+            assert!(report.findings.iter().any(|f| f.detector.id == "jwt" && f.trail.contains(layer)), "{layer}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_between_characters_may_stand_in_the_text_too() {
+    let random = |length| Alphanumeric.sample_string(&mut rand::rng(), length);
+    let jwt = jwt();
+    let password = format!("db_password = \"{}\"", random(20));
+    for (text, mark) in [(jwt, "."), (password, " ")] {
+        let apart = chunks(&text, 1).join(mark);
+        for bytes in [apart.clone(), format!("note: {apart}"), format!("{apart} that is it")] {
+            let report = engine().scan(&Kind::body(Media::default()), bytes.as_bytes());
+            let found = report.findings.iter().any(|f| f.confidence != Confidence::Low && f.trail.contains(&"separated"));
+            assert!(found, "{mark:?}: {:?}", report.findings.iter().map(|f| (f.detector.id.as_str(), &f.trail)).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn a_quote_belongs_to_the_escapes_within_it() {
+    let value = Alphanumeric.sample_string(&mut rand::rng(), 20);
+    let text = format!("db_password = \"{value}\"");
+    let bold = |c: char| match c {
+        'a'..='z' => char::from_u32(u32::from(c) - 97 + 0x1d41a).expect("a letter"),
+        c => c,
+    };
+    for bytes in [
+        text.chars().map(bold).collect::<String>(),
+        format!("db_pass=\r\nword = \"{}\"", chunks(&value, 7).join("=\r\n")),
+        format!("{{\"db_password\": \"{}\"}}", value.chars().map(|c| format!("&#{};", u32::from(c))).collect::<String>()),
+    ] {
+        for bytes in [bytes.clone(), format!("It is {bytes} and \"more\".")] {
+            let report = engine().scan(&Kind::body(Media::default()), bytes.as_bytes());
+            assert!(report.findings.iter().any(|f| f.confidence != Confidence::Low), "{bytes}");
+        }
+    }
+}
+
+#[test]
+fn the_first_of_several_pieces_is_not_lost() {
+    for form in [|b: u8| format!("{b:02X}h"), |b| format!("({b:02x})"), |b| format!("<{}/>", char::from(b))] {
+        let token = token();
+        let bytes = listed(&token, form, " ");
+        assert!(found(&bytes, &token).is_some(), "{}", form(b'x'));
+    }
+}
+
+#[test]
+fn bytes_in_hexadecimal_without_letters_are_no_decimal_codes() {
+    // In hexadecimal most of its bytes have two decimal digits.
+    let entropy = ["zAFdTaweQV9p8F8", "yYN7OwS3F34byU6"].concat();
+    let token = ["gh", "p_", &entropy, &rules::checksum::base62_crc32(entropy.as_bytes())].concat();
+    for bytes in [listed(&token, |b| format!("{b:02X}h"), " "), listed(&token, |b| format!("#{b:02x}"), "")] {
+        assert!(found(&bytes, &token).is_some());
+    }
+}
+
+#[test]
+fn tokens_on_lines_of_one_length_are_seen_each() {
+    let tokens: Vec<String> = std::iter::repeat_with(token).take(5).collect();
+    // No fourth character ends a line, so that the lines are no text that was wrapped.
+    let lines: Vec<String> = tokens.iter().map(|t| BASE64URL_NOPAD.encode(format!("x{t}").as_bytes())).collect();
+    let bytes = lines.join("\n").into_bytes();
+    assert!(tokens.iter().all(|token| found(&bytes, token).is_some()));
+}
+
+#[test]
+fn text_of_other_scripts_behind_percent_escapes_is_no_text_under_a_key() {
+    for text in [
+        "Съешь же ещё этих мягких французских булок, да выпей чаю",
+        "いろはにほへとちりぬるをわかよたれそつねならむ",
+        "你好世界人人生而自由在尊严和权利上一律平等",
+    ] {
+        for (kind, text) in places(text.as_bytes()) {
+            let report = engine().scan(&kind, text.as_bytes());
+            assert!(report.findings.is_empty() && report.coverage == Coverage::Complete, "{}", kind.location);
+        }
+    }
 }
 
 #[test]

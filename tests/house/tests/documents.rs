@@ -49,6 +49,14 @@ fn paths_in_documents_exist() {
     }
 }
 
+/// What stands above the matrix in docs/limits.md is written from a file of its own, and would be lost if it were changed in one place only.
+#[test]
+fn limits_begin_with_their_head() {
+    let read = |path| std::fs::read_to_string(root().join(path)).expect("readable");
+    let (limits, head) = (read("docs/limits.md"), read("tests/evasion/limits.head.md"));
+    assert!(limits.starts_with(&head), "docs/limits.md and tests/evasion/limits.head.md differ above the matrix");
+}
+
 /// No scanner should flag our own tree: values of secrets are made at run time.
 #[test]
 fn no_test_is_ignored_and_none_expects_a_panic() {

@@ -19,6 +19,8 @@ const HEAD: usize = 24;
 const MIN_LETTERS: usize = 24;
 /// A wrapped line is at least this long, but for the last.
 const MIN_LINE: usize = 32;
+/// Lines this long are wrapped if all are as long, but for the last.
+const MIN_EQUAL_LINE: usize = 16;
 /// Base32, which is tried on the same runs, has up to six.
 const MAX_PADDING: usize = 6;
 
@@ -65,30 +67,41 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
         };
         let Some(decoded) = decode_clean(part) else { continue };
         if worth_a_view(&decoded, sink.budget) {
-            let whole = written(bytes, run);
+            let whole = written(bytes, run.clone());
             // Chance gives what looks like a stream or holds a few letters in a row, but no text: that decides which order was meant.
             if !texty(&decoded)
                 && let Some(text) = backwards(clean, &rows, deflated).filter(|text| texty(text))
             {
                 sink.unclaimed(text, whole.clone(), "reversed-base64")?;
             }
-            return sink.run(decoded, whole, "base64", None);
+            // Of lines that are encoded each, and end within a four, only the first is read with the others.
+            let apart = !texty(&decoded) && encoded.iter().position(|b| !member(*b)).is_some_and(|first| !first.is_multiple_of(4));
+            sink.run(decoded, whole, "base64", None)?;
+            return if apart { lines(sink, &run, clean) } else { ControlFlow::Continue(()) };
         }
     }
     if let Some(decoded) = backwards(clean, &rows, deflated).filter(|decoded| worth(decoded)) {
         return sink.run(decoded, written(bytes, run), "reversed-base64", None);
     }
-    match encoded.iter().position(|b| !member(*b) && *b != b'=') {
-        // What was taken for a wrapped line may not belong to it.
-        Some(first) if first >= MIN => {
-            super::radix::alphanumeric(sink, &run)?;
-            if sink.claimed(&run) {
-                return ControlFlow::Continue(());
-            }
-            one(sink, run.start..run.start + first, clean)
-        }
-        _ => super::radix::alphanumeric(sink, &run),
+    super::radix::alphanumeric(sink, &run)?;
+    if sink.claimed(&run) {
+        return ControlFlow::Continue(());
     }
+    // What was taken for wrapped lines may be a word on each.
+    lines(sink, &run, clean)
+}
+
+/// Decodes each line of a run by itself, if there are several.
+fn lines(sink: &mut Sink<'_, '_>, run: &Range<usize>, clean: &mut Vec<u8>) -> Flow {
+    let bytes = sink.bytes().get(..run.end).unwrap_or_default();
+    let mut at = run.start;
+    while let Some(line) = next_run(bytes, at, &MEMBERS, MIN) {
+        at = line.end + bytes.get(line.end..).unwrap_or_default().iter().take_while(|b| **b == b'=').count();
+        if (line.start..at) != *run {
+            one(sink, line.start..at, clean)?;
+        }
+    }
+    ControlFlow::Continue(())
 }
 
 /// What a run decodes to that is written backwards, and so has its padding before it.
@@ -197,8 +210,9 @@ fn hidden(clean: &[u8]) -> bool {
     let mut firsts = clean.chunks(4).filter_map(|quad| quad.first()).map(|b| VALUES[usize::from(*b)]);
     let Some(first) = firsts.next() else { return false };
     let rest = firsts.clone();
-    // The six high bits of the first of each three bytes. In EBCDIC blanks and marks begin with 0x4 to 0x7, letters and digits with 0x8 and more.
-    firsts.all(|v| (v ^ first) & 0x20 == 0) || (clean.len() >= 2 * MIN && rest.clone().all(|v| v >= 0x10))
+    // The six high bits of the first of each three bytes. In EBCDIC blanks and marks begin with 0x4 to 0x7, letters and digits with 0x8 and more,
+    // and lines end with 0x25 or 0x15.
+    firsts.all(|v| (v ^ first) & 0x20 == 0) || (clean.len() >= 2 * MIN && rest.clone().all(|v| v >= 0x10 || matches!(v, 0x09 | 0x05)))
 }
 
 /// Whether it begins like a compressed stream, an archive or text beyond ASCII, or may be raw deflate: that has no magic, but one last block that
@@ -246,13 +260,19 @@ fn member(byte: u8) -> bool {
 fn next(bytes: &[u8], from: usize) -> Option<Range<usize>> {
     let Range { start, mut end } = next_run(bytes, from, &MEMBERS, MIN)?;
     let mut last = end - start;
-    while last >= MIN_LINE {
+    let short = last < MIN_LINE;
+    while last >= if short { MIN_EQUAL_LINE } else { MIN_LINE } {
         let Some(begin) = wrapped(bytes, end) else { break };
         let stop = line(bytes, begin);
-        if stop == begin || (stop - begin > last && last != stop - begin) {
+        if stop == begin || stop - begin > last {
             break;
         }
-        last = stop - begin;
+        // One short line behind another is no last line.
+        let equal = stop - begin == last;
+        if short && !equal && end - start == last {
+            break;
+        }
+        last = if short && !equal { 0 } else { stop - begin };
         end = stop;
     }
     end += bytes.get(end..)?.iter().take(MAX_PADDING).take_while(|b| **b == b'=').count();

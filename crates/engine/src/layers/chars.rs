@@ -158,12 +158,18 @@ pub(super) fn stretches(source: &[u8], from: usize, escapes: Escapes, mut each: 
         }
         // Not where the stretch is itself in quotes, and the quote closes it.
         if start.checked_sub(1).is_none_or(|before| source.get(before) != source.get(end)) {
-            end += quotation(source.get(end..).unwrap_or_default());
+            let (stretch, rest) = source.get(start..).unwrap_or_default().split_at(end - start);
+            end += if closes(stretch, rest) { 1 } else { quotation(rest) };
         }
         each(Stretch { range: start..end, strong })?;
         floor = end.max(first + 1);
     }
     ControlFlow::Continue(())
+}
+
+/// Whether `rest` begins with the quote that ends the last text in quotes of a stretch.
+fn closes(stretch: &[u8], rest: &[u8]) -> bool {
+    rest.first().filter(|b| matches!(b, b'"' | b'\'')).is_some_and(|quote| memchr::memchr_iter(*quote, stretch).count() % 2 == 1)
 }
 
 /// How long the text in quotes at the beginning is, quotes included: the value of what stands before it. At most a line.

@@ -25,12 +25,13 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         let text = bytes.iter().map(|b| EBCDIC[usize::from(*b)]).collect();
         return sink.unclaimed(text, 0..bytes.len(), "ebcdic");
     }
-    if one_half(bytes) && !mostly_text(bytes) { xor(sink) } else { ControlFlow::Continue(()) }
+    if one_half(bytes) && !mostly_text(bytes) && !beyond_ascii(bytes) { xor(sink) } else { ControlFlow::Continue(()) }
 }
 
-/// Whether the bytes are a location's own or what an encoding of whole bytes gave: others are pieces of text.
+/// Whether the bytes are a location's own or what an encoding of whole bytes gave: others are pieces of text. Queries, forms, paths and cookies have
+/// no other way for bytes than percent escapes.
 fn whole(sink: &Sink<'_, '_>) -> bool {
-    const GIVES_BYTES: [&str; 14] = [
+    const GIVES_BYTES: [&str; 15] = [
         "base64",
         "reversed-base64",
         "hex",
@@ -44,6 +45,7 @@ fn whole(sink: &Sink<'_, '_>) -> bool {
         "decimal",
         "octal",
         "binary",
+        "percent",
         "multipart",
     ];
     sink.view.layer.is_none_or(|layer| GIVES_BYTES.contains(&layer))
@@ -53,6 +55,11 @@ fn whole(sink: &Sink<'_, '_>) -> bool {
 fn one_half(bytes: &[u8]) -> bool {
     let Some(first) = bytes.first() else { return false };
     bytes.len() >= MIN && bytes.iter().all(|b| (b ^ first) & 0x80 == 0)
+}
+
+/// Whether bytes are text of a script that has no ASCII: all their highest bits are set as well.
+fn beyond_ascii(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|b| *b >= 0x80) && std::str::from_utf8(bytes).is_ok()
 }
 
 fn mostly_text(bytes: &[u8]) -> bool {

@@ -125,8 +125,13 @@ fn strip(sink: &mut Sink<'_, '_>, rows: &Rows) -> ControlFlow<(), bool> {
     if marks == rows.period || (marks <= MAX_USUAL && head.iter().zip(constant).all(usual)) {
         return ControlFlow::Continue(false);
     }
-    // The first piece stands before the first mark, the last may be shorter.
-    let lead = constant.iter().rev().take_while(|c| !**c).count();
+    // The first piece stands before the first mark, with what is behind it in every row; the last may be shorter.
+    let same = |back: &usize| {
+        let column = rows.period - back;
+        let byte = rows.first.checked_sub(*back).and_then(|at| bytes.get(at));
+        byte.is_some() && (constant.get(column) == Some(&false) || byte == head.get(column))
+    };
+    let lead = (1..rows.period).take_while(same).count();
     let range = rows.first.saturating_sub(lead)..bytes.len().min(rows.last + rows.period);
     if sink.claimed(&range) {
         return ControlFlow::Continue(false);

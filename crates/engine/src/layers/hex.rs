@@ -20,13 +20,26 @@ fn peel_part(sink: &mut Sink<'_, '_>, part: Range<usize>) -> Flow {
     let mut at = part.start;
     while let Some((run, decoded)) = next(bytes, at) {
         at = run.end.max(at + 1);
-        if !sink.claimed(&run) && super::container::worth_a_view(&decoded, sink.budget) {
+        if sink.claimed(&run) {
+            continue;
+        }
+        if super::container::worth_a_view(&decoded, sink.budget) {
             let prefix = [&b"\\\\x"[..], b"\\x", b"0x"].into_iter().find(|p| bytes.get(..run.start).is_some_and(|b| b.ends_with(p)));
             let run = run.start - prefix.map_or(0, <[u8]>::len)..run.end;
             sink.run(decoded, super::bounds::enclosed(bytes, run), "hex", None)?;
+        } else if let Some(swapped) = swapped(&decoded) {
+            sink.run(swapped, run, "hex", None)?;
         }
     }
     ControlFlow::Continue(())
+}
+
+/// The text that bytes are with the two digits of each in the other order: that of a whole run of digits is turned, or that of each byte.
+fn swapped(decoded: &[u8]) -> Option<Vec<u8>> {
+    let swapped = || decoded.iter().map(|b| b.rotate_left(4));
+    // Of digits by chance less than half give text.
+    let text = swapped().filter(|b| (0x20..0x7f).contains(b) || b.is_ascii_whitespace()).count();
+    (text * 20 >= decoded.len() * 19).then(|| swapped().collect())
 }
 
 /// What hex digits, separators and prefixes are made of.

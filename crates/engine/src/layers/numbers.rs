@@ -141,7 +141,7 @@ fn lists(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
             gaps = [last, Some(this)];
             at += until;
         }
-        if numbers.len() >= MIN_NUMBERS {
+        if numbers.len() >= MIN_NUMBERS && !hexadecimal(bytes, &numbers) {
             let run = super::bounds::enclosed(bytes, start(&numbers)..at.min(end(&numbers)));
             let values = if turns { in_turns(bytes, &numbers) } else { Some(numbers.clone()) };
             if let Some(values) = values {
@@ -150,6 +150,23 @@ fn lists(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
         }
     }
     ControlFlow::Continue(())
+}
+
+/// Whether numbers are a part of a list in hexadecimal, in which bytes without a letter follow one with a letter: `6Ch 61h 77h`.
+fn hexadecimal(bytes: &[u8], numbers: &[Number]) -> bool {
+    let [first, second, ..] = numbers else { return false };
+    let pair = |n: &Number| n.len == 2 && n.radix.is_none();
+    // The last one may be the first digit of a byte with a letter.
+    if !numbers.split_last().is_some_and(|(_, rest)| rest.iter().all(pair)) {
+        return false;
+    }
+    let gap = bytes.get(first.at + first.len..second.at).unwrap_or_default();
+    let before = bytes.get(..first.at).and_then(|before| before.strip_suffix(gap));
+    before.and_then(|before| before.split_last_chunk::<2>()).is_some_and(|(rest, pair)| {
+        pair.iter().all(u8::is_ascii_hexdigit)
+            && pair.iter().any(u8::is_ascii_alphabetic)
+            && rest.last().is_none_or(|b| !b.is_ascii_alphanumeric())
+    })
 }
 
 fn start(numbers: &[Number]) -> usize {

@@ -15,6 +15,9 @@ const MAX_STRIDE: usize = 80;
 /// Pieces this long come with a line break only: other separators at such distances are words and cells.
 const MAX_INLINE: usize = 16;
 
+/// So many steps of a row may stand where its separators look like rulers.
+const MAX_BETWEEN: usize = 16;
+
 /// A row of separators in step: where its first and last stand, how long one is, and piece and separator together.
 #[derive(Debug, Clone, Copy)]
 struct Row {
@@ -129,9 +132,21 @@ fn step(bytes: &[u8], rows: &mut Vec<Row>, at: usize, stride: usize) {
         return;
     }
     let in_step = |n: usize| at.checked_sub(n * stride).and_then(kind).is_some_and(|(kind, _, length)| kind == this && length == separator);
-    if (1..MIN_STEPS).all(in_step) {
-        rows.push(Row { kind: this, first: begin - (MIN_STEPS - 1) * stride, last: begin, separator, stride });
+    if !(1..MIN_STEPS).all(in_step) {
+        return;
     }
+    let first = begin - (MIN_STEPS - 1) * stride;
+    // A separator that is a character of the text as well looks like a ruler: the row goes on behind it.
+    let same = |r: &&mut Row| r.kind == this && r.stride == stride && r.last < first && (first - r.last).is_multiple_of(stride);
+    let behind = |r: &Row| (first - r.last) / stride - 1;
+    if let Some(known) = rows.iter_mut().rev().take(16).find(same)
+        && behind(known) <= MAX_BETWEEN
+        && (MIN_STEPS..).take(behind(known)).all(in_step)
+    {
+        known.last = begin;
+        return;
+    }
+    rows.push(Row { kind: this, first, last: begin, separator, stride });
 }
 
 /// Shorter words are no values.
