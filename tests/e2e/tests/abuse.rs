@@ -57,6 +57,7 @@ impl World {
     }
 
     /// Plays an attack while the neighbour works.
+    #[expect(clippy::print_stderr, reason = "the figures that the head of this file speaks of")]
     async fn play(&self, what: &str, attack: impl AsyncFnOnce()) {
         let alone = self.work();
         tokio::time::sleep(Duration::from_secs(1)).await;
