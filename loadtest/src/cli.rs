@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::world::Target;
-use crate::{capacity, compare, floor, out, report, run};
+use crate::{capacity, compare, floor, out, overload, report, run};
 
 /// Load on the gateway, on this machine.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ enum Command {
     Compare(CompareArgs),
     /// Measure what a request, a byte and a connection cost, for docs/scaling.md.
     Capacity(CapacityArgs),
+    /// Flood the gateway from one sandbox while another one works, and see what is left of both, and afterwards.
+    Overload(OverloadArgs),
     /// Set two earlier comparisons side by side.
     Report {
         /// What `compare` stored.
@@ -98,6 +100,20 @@ pub(crate) struct CapacityArgs {
     pub(crate) json: Option<PathBuf>,
 }
 
+/// What `overload` can be told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct OverloadArgs {
+    /// What the flood is made of.
+    #[arg(long, value_name = "NAME", default_value = "upload-256k")]
+    pub(crate) scenario: String,
+    /// How many connections flood: each sends the next request when it has its answer, whatever that is.
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) connections: usize,
+    /// For how long, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    pub(crate) duration: f64,
+}
+
 /// Runs what the command line says.
 pub(crate) fn main() -> ExitCode {
     match start(Cli::parse()) {
@@ -130,6 +146,7 @@ async fn command(command: Command) -> Result<()> {
         Command::Run(args) => run::run(&args).await,
         Command::Compare(args) => compare::run(&args).await,
         Command::Capacity(args) => capacity::run(&args).await,
+        Command::Overload(args) => overload::run(&args).await,
         Command::Report { before, after } => report::run(&before, &after),
         Command::Floor { socket } => floor::serve(&socket).await,
     }

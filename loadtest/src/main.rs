@@ -2,7 +2,7 @@
 //!
 //! From the bottom: bodies (`words`, `template`, `payload`, `pack`, `bodies`), requests (`scenario`, `source`), connections (`route`, `lane`),
 //! the `generator` and what it counts (`tally`), what it is put on (`origin`, `floor`, `world`), one measurement (`usage`, `sample`, `held`),
-//! and the commands (`run`, `compare`, `capacity`, `report`).
+//! and the commands (`run`, `compare`, `capacity`, `overload`, `report`).
 
 #![forbid(unsafe_code)]
 
@@ -18,6 +18,7 @@ mod live;
 mod measured;
 mod origin;
 mod out;
+mod overload;
 mod pack;
 mod page;
 mod payload;

@@ -63,6 +63,11 @@ impl Route {
         Ok(Self { address, proxied, http1: config(b"http/1.1")?, http2: config(b"h2")?, credentials })
     }
 
+    /// The same in the name of one of its sandboxes.
+    pub(crate) fn of_sandbox(&self, number: usize) -> Self {
+        Self { credentials: self.credentials.get(number).cloned().into_iter().collect(), ..self.clone() }
+    }
+
     /// Opens a connection to port 443 of a host, TLS included. `lane` chooses the sandbox.
     ///
     /// # Errors
