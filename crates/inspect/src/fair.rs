@@ -73,6 +73,11 @@ pub struct Share {
 }
 
 impl Share {
+    /// Whose it is.
+    pub fn sandbox(&self) -> &str {
+        &self.who
+    }
+
     /// Holds `to` of `total` from now on. `false`: that is not there, or more than the sandbox's part of it, and nothing changed. Shrinking
     /// always succeeds.
     #[must_use]

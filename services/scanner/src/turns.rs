@@ -64,8 +64,7 @@ impl fmt::Debug for Turn {
 impl Turns {
     /// `slots` at a time, at least one.
     pub(crate) fn new(slots: usize) -> Turns {
-        let state = State { free: slots.max(1), now: 0, queues: HashMap::new(), order: BTreeSet::new() };
-        Turns(Arc::new(Mutex::new(state)))
+        Turns(Arc::new(Mutex::new(State::new(slots))))
     }
 
     /// Waits for a turn, at most for `patience`.
@@ -106,6 +105,10 @@ enum Asked {
 }
 
 impl State {
+    fn new(slots: usize) -> State {
+        State { free: slots.max(1), now: 0, queues: HashMap::new(), order: BTreeSet::new() }
+    }
+
     fn ask(&mut self, sandbox: &str) -> Asked {
         let who = self.queues.get_key_value(sandbox).map_or_else(|| sandbox.into(), |(who, _)| Arc::clone(who));
         let now = self.now;
@@ -224,34 +227,24 @@ mod tests {
         assert_eq!((turns.waiting(), turns.lock().free), (0, 1));
     }
 
-    #[tokio::test]
-    async fn two_that_want_all_get_as_much_each() {
-        let turns = Turns::new(1);
-        let first = turns.take("a", LONG).await.unwrap();
-        let mut waiting = Vec::new();
-        for _ in 0..20 {
-            waiting.push(("a", queued(&turns, "a").await));
-        }
-        for _ in 0..20 {
-            waiting.push(("b", queued(&turns, "b").await));
-        }
-        let mut order = Vec::new();
-        let mut turn = first;
-        while !waiting.is_empty() {
-            std::thread::sleep(Duration::from_millis(1));
-            drop(turn);
-            let at = loop {
-                tokio::task::yield_now().await;
-                if let Some(at) = waiting.iter().position(|(_, task)| task.is_finished()) {
-                    break at;
-                }
-            };
-            let (who, task) = waiting.remove(at);
-            turn = task.await.unwrap().unwrap();
-            order.push(who);
-        }
-        let early = order[..20].iter().filter(|who| **who == "b").count();
-        assert!((8..=12).contains(&early), "{order:?}");
+    /// How often `b` is next in the first twenty turns of `a` and `b`, which both want all, where a turn costs as much as given.
+    fn turns_of_b(cost_of_a: u64, cost_of_b: u64) -> usize {
+        let mut state = State::new(1);
+        let Asked::Now(mut turn) = state.ask("a") else { panic!("nobody has it") };
+        let _waiting: Vec<Asked> = ["a", "b"].iter().flat_map(|who| [*who; 40]).map(|who| state.ask(who)).collect();
+        let mut next = || {
+            let cost = if &*turn == "a" { cost_of_a } else { cost_of_b };
+            turn = state.ended(&turn, cost).expect("somebody waits").0;
+            &*turn == "b"
+        };
+        (0..20).filter(|_| next()).count()
+    }
+
+    #[test]
+    fn two_that_want_all_get_as_much_time_each() {
+        assert_eq!(turns_of_b(2_000_000, 2_000_000), 10);
+        // Three of those in the time of one of these.
+        assert_eq!(turns_of_b(6_000_000, 2_000_000), 15);
     }
 
     #[tokio::test]

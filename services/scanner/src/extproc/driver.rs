@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use inspect::Share;
 use telemetry::TraceParent;
 use tokio::sync::mpsc;
 use tokio::time;
@@ -96,8 +97,7 @@ impl Driver {
         let begun = time::Instant::now();
         let mut busy = Duration::ZERO;
         let mut deadline = begun + FIRST_MESSAGE;
-        let mut sandbox = String::new();
-        let mut place = None;
+        let mut place: Option<Share> = None;
         loop {
             let (alarm, at) = match self.session.waiting() {
                 Waiting::Stream => (Event::StreamExpired, deadline),
@@ -119,13 +119,12 @@ impl Driver {
             let event = match event {
                 Event::Head(arrival) if place.is_none() => {
                     deadline = begun + limits.stream_timeout;
-                    sandbox.clone_from(&arrival.head.sandbox);
-                    place = self.admission.enter(&sandbox);
+                    place = self.admission.enter(&arrival.head.sandbox);
                     if place.is_some() { Event::Head(arrival) } else { Event::TooMany(arrival) }
                 }
                 event => event,
             };
-            for reply in self.answers(event, &sandbox, &mut busy).await {
+            for reply in self.answers(event, place.as_ref(), &mut busy).await {
                 match replies::messages(reply, self.session.headers(), self.session.request_id()) {
                     Ok(messages) => {
                         for message in messages {
@@ -152,11 +151,11 @@ impl Driver {
     }
 
     /// What follows from an event. Long work waits for its turn, and is refused when none comes.
-    async fn answers(&mut self, event: Event, sandbox: &str, busy: &mut Duration) -> Vec<Reply> {
-        let heavy = self.session.work(&event) >= HEAVY;
-        let (event, turn) = match heavy {
-            false => (event, None),
-            true => match self.admission.turn(sandbox).await {
+    async fn answers(&mut self, event: Event, place: Option<&Share>, busy: &mut Duration) -> Vec<Reply> {
+        // Without a place there is no work: nothing has come yet, or it was refused.
+        let (event, turn) = match place.filter(|_| self.session.work(&event) >= HEAVY) {
+            None => (event, None),
+            Some(place) => match self.admission.turn(place.sandbox()).await {
                 Ok(turn) => (event, Some(turn)),
                 Err(_) => (event.refused(), None),
             },
