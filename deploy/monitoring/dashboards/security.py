@@ -39,7 +39,7 @@ NOW = [
         "Left unscanned",
         "Requests that passed unscanned in the time shown, because the scanner did not answer and the gateway is fail-open.",
         "locale",
-        "sum(increase(envoy_http_ext_proc_failure_mode_allowed{NS}[$__range]))",
+        'sum(increase(envoy_http_rbac_shadow_denied{NS, envoy_rbac_http_prefix="verdict_"}[$__range]))',
         limits=[(1, "red")],
         decimals=0,
     ),
