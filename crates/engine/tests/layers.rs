@@ -455,6 +455,18 @@ fn bytes_in_hexadecimal_without_letters_are_no_decimal_codes() {
 }
 
 #[test]
+fn a_byte_in_hexadecimal_before_decimal_codes_hides_nothing() {
+    // Capitals and digits are two decimal digits each.
+    let value = ["WX7QK2M9", "ZRT4PHV8", "NC3JYD6L"].concat();
+    let text = format!("PASSWORD={value}");
+    for before in ["", "ab ", "7F ", "x ab "] {
+        let bytes = before.to_owned() + &text.bytes().map(|b| b.to_string()).collect::<Vec<_>>().join(" ");
+        let report = engine().scan(&Kind::body(Media::default()), bytes.as_bytes());
+        assert!(report.findings.iter().any(|f| f.confidence != Confidence::Low), "{before:?}");
+    }
+}
+
+#[test]
 fn tokens_on_lines_of_one_length_are_seen_each() {
     let tokens: Vec<String> = std::iter::repeat_with(token).take(5).collect();
     // No fourth character ends a line, so that the lines are no text that was wrapped.

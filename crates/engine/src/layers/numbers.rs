@@ -141,18 +141,19 @@ fn lists(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
             gaps = [last, Some(this)];
             at += until;
         }
-        if numbers.len() >= MIN_NUMBERS && !hexadecimal(bytes, &numbers) {
+        if numbers.len() >= MIN_NUMBERS {
             let run = super::bounds::enclosed(bytes, start(&numbers)..at.min(end(&numbers)));
             let values = if turns { in_turns(bytes, &numbers) } else { Some(numbers.clone()) };
             if let Some(values) = values {
-                codes(sink, &values, &run)?;
+                codes(sink, &values, &run, hexadecimal(bytes, &numbers))?;
             }
         }
     }
     ControlFlow::Continue(())
 }
 
-/// Whether numbers are a part of a list in hexadecimal, in which bytes without a letter follow one with a letter: `6Ch 61h 77h`.
+/// Whether numbers may be a part of a list in hexadecimal, in which bytes without a letter follow one with a letter: `6Ch 61h 77h`. Anybody can put such
+/// a byte before codes, so both are looked at.
 fn hexadecimal(bytes: &[u8], numbers: &[Number]) -> bool {
     let [first, second, ..] = numbers else { return false };
     let pair = |n: &Number| n.len == 2 && n.radix.is_none();
@@ -196,7 +197,7 @@ fn trim(gap: &[u8]) -> &[u8] {
     if trimmed.is_empty() { b" " } else { trimmed }
 }
 
-fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flow {
+fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>, hexadecimal: bool) -> Flow {
     let bytes = sink.bytes();
     let prefix = numbers.first().and_then(|n| n.radix);
     let radices: &[u32] = if let Some(radix) = &prefix { std::slice::from_ref(radix) } else { &[10, 8] };
@@ -207,7 +208,11 @@ fn codes(sink: &mut Sink<'_, '_>, numbers: &[Number], run: &Range<usize>) -> Flo
         };
         let Some(text) = numbers.iter().map(value).collect::<Option<Vec<u8>>>() else { continue };
         if readable(&text) || super::container::packed(&text) || (prefix.is_some() && super::container::worth(&text)) {
-            sink.run(text, run.clone(), name(*radix), None)?;
+            if hexadecimal {
+                sink.unclaimed(text, run.clone(), name(*radix))?;
+            } else {
+                sink.run(text, run.clone(), name(*radix), None)?;
+            }
         }
     }
     ControlFlow::Continue(())
