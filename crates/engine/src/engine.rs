@@ -157,6 +157,13 @@ impl Engine {
         scanner.scan(&Window { kind, bytes, clipped: false, open: false }, &mut budget)
     }
 
+    /// What stands in one whole location as it is sent, nothing taken apart: neither encodings nor fields.
+    pub fn scan_plain(&self, kind: &Kind, bytes: &[u8]) -> Report {
+        let scanner = self.scanner();
+        let mut budget = scanner.budget(bytes.len() as u64);
+        scanner.plain(&Window { kind, bytes, clipped: false, open: false }, &mut budget)
+    }
+
     /// How many detectors match in `bytes` as they stand, nothing taken apart: the matcher alone, for measuring it.
     pub fn matches(&self, bytes: &[u8]) -> usize {
         let view = crate::layers::View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };

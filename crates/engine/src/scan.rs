@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::known::{Known, Placed, name_of};
 use crate::layers::{self, Budget, Map, Peeled, View};
-use crate::matcher::Matcher;
+use crate::matcher::{Found as Hits, Matcher};
 use crate::seen::{self, Cost, Seen};
 use crate::{Coverage, Finding, Fingerprint, FingerprintKey, Gap, Kind, LayerId, Limits, Location, Report};
 
@@ -165,11 +165,28 @@ impl Scanner<'_> {
         Report { findings: settle(found.findings), coverage: found.coverage, parts }
     }
 
-    fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
-        let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
-        // Long strings of JSON are views of their own.
-        let later = if depth < self.limits.depth && nested < MAX_NESTED { layers::long_strings(view) } else { Vec::new() };
-        let hits = self.matcher.find(view, &later, budget);
+    /// Scans one window as it stands: nothing is taken apart.
+    pub(crate) fn plain(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
+        let mut found = Found::default();
+        let open = window.open.then_some(0);
+        let view =
+            View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, open, quiet: false };
+        self.stands(&view, None, &[], budget, &mut found);
+        found.gap(None, budget);
+        let parts = self.join(&mut found);
+        Report { findings: settle(found.findings), coverage: found.coverage, parts }
+    }
+
+    /// What stands in a view, and whether something of a known secret does. `later`: parts that are views of their own.
+    fn stands(
+        &self,
+        view: &View<'_>,
+        path: Option<&Path<'_>>,
+        later: &[Range<usize>],
+        budget: &mut Budget,
+        found: &mut Found,
+    ) -> (Hits, bool) {
+        let hits = self.matcher.find(view, later, budget);
         let whole = !hits.matches.is_empty() && in_one_piece(view);
         for m in &hits.matches {
             let detector = self.matcher.detector(m.rule);
@@ -185,6 +202,14 @@ impl Scanner<'_> {
             found.add(finding);
         }
         let known = self.known(view, path, budget, found);
+        (hits, known)
+    }
+
+    fn view(&self, view: &View<'_>, path: Option<&Path<'_>>, budget: &mut Budget, found: &mut Found) {
+        let (depth, nested) = path.map_or((0, 0), |p| (p.depth, p.nested));
+        // Long strings of JSON are views of their own.
+        let later = if depth < self.limits.depth && nested < MAX_NESTED { layers::long_strings(view) } else { Vec::new() };
+        let (hits, known) = self.stands(view, path, &later, budget, found);
         found.gap(path, budget);
         let mut judged = Judged::default();
         // What lies deeper is data about coverage, not silence; a mere slice is no layer and costs no depth.

@@ -85,6 +85,22 @@ pub(crate) fn within(engine: &Engine, shards: &[Shard<'_>]) -> Vec<Located> {
     Chains::default().join(ANYWHERE, engine, When { sandbox: "", at: 0, window: 0 }, shards)
 }
 
+/// What was sent before and what is new, one after the other; where the new begins, and where each new value stands.
+fn joined<'s, 'a>(chain: &Chain, fresh: &[&'s Shard<'a>]) -> (Zeroizing<String>, usize, Vec<(Range<usize>, &'s Shard<'a>)>) {
+    let before = chain.iter().map(|(_, sent)| sent.len()).sum::<usize>();
+    let whole = before + fresh.iter().map(|shard| shard.text.len()).sum::<usize>();
+    // As large as it will be: no copy is left behind where it grows.
+    let mut text = Zeroizing::new(String::with_capacity(whole));
+    chain.iter().for_each(|(_, sent)| text.push_str(sent));
+    let mut ends = Vec::with_capacity(fresh.len());
+    for shard in fresh {
+        let start = text.len();
+        text.push_str(shard.text);
+        ends.push((start..text.len(), *shard));
+    }
+    (text, before, ends)
+}
+
 impl Chains {
     /// Adds values to a place, and looks into what they make with those before them.
     fn join(&mut self, place: &str, engine: &Engine, when: When<'_>, shards: &[Shard<'_>]) -> Vec<Located> {
@@ -102,24 +118,16 @@ impl Chains {
         chain.retain(|(at, _)| when.at.saturating_sub(*at) <= when.window);
         // What is sent again says nothing new.
         let fresh: Vec<&Shard<'_>> = shards.iter().filter(|shard| chain.iter().all(|(_, sent)| sent.as_str() != shard.text)).collect();
-        let (mut text, mut ends) = (Zeroizing::new(String::new()), Vec::new());
-        for (_, sent) in chain.iter() {
-            text.push_str(sent);
-        }
-        let before = text.len();
-        for shard in &fresh {
-            let start = text.len();
-            text.push_str(shard.text);
-            ends.push((start..text.len(), *shard));
-        }
-        let alone = chain.is_empty() && fresh.len() < 2;
+        let said = (!chain.is_empty() || fresh.len() > 1) && fresh.iter().any(|shard| shard.is_odd());
+        let (text, before, ends) = if said { joined(chain, &fresh) } else { Default::default() };
         chain.extend(fresh.iter().map(|shard| (when.at, Zeroizing::new(shard.text.to_owned()))));
         let surplus = chain.len().saturating_sub(MAX_VALUES);
         chain.drain(..surplus);
-        if alone || !fresh.iter().any(|shard| shard.is_odd()) {
+        if !said {
             return Vec::new();
         }
-        let report = engine.scan(&Kind::body(Media::default()), text.as_bytes());
+        // What counts stands there as it was sent: nothing need be taken apart.
+        let report = engine.scan_plain(&Kind::body(Media::default()), text.as_bytes());
         let sure = report.findings.into_iter().filter(|f| f.confidence >= Confidence::High && f.trail.is_empty());
         sure.filter_map(|finding| {
             // It ends in a new value and began in an earlier one.

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use prometheus::IntCounter;
 use serde::Serialize;
@@ -14,6 +15,8 @@ use serde::Serialize;
 const WAITING: usize = 8192;
 /// Bytes from which on a write takes no more lines.
 const AT_ONCE: usize = 64 << 10;
+/// Between two writes: a busy scanner then wakes the writer some hundred times a second, and not for each line.
+const PACE: Duration = Duration::from_millis(2);
 
 /// Why records cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +98,7 @@ fn write_on(out: &mut impl Write, waiting: &Receiver<Vec<u8>>, lost: &IntCounter
             lost.inc_by(records);
             tracing::error!(%error, lines = records, "audit records were lost");
         }
+        std::thread::sleep(PACE);
     }
 }
 

@@ -10,7 +10,7 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{EnvFilter, Layer};
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 /// The variable that chooses what is logged, in the syntax of `tracing_subscriber::EnvFilter`; `info` without it.
 const FILTER: &str = "PORTCULLIS_LOG";
@@ -63,9 +63,17 @@ pub fn init(service: &'static str, otlp: Option<&str>) -> Result<LogGuard, LogEr
     let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(true);
     let lines = if io::stderr().is_terminal() { lines.boxed() } else { lines.json().flatten_event(true).boxed() };
     let provider = otlp.map(|endpoint| provider(service, endpoint)).transpose()?;
-    let traces = provider.as_ref().map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)));
-    tracing_subscriber::registry().with(traces).with(lines.with_filter(filter)).try_init().map_err(|_| LogError::Twice)?;
+    subscriber(service, lines, filter, provider.as_ref()).try_init().map_err(|_| LogError::Twice)?;
     Ok(LogGuard(provider))
+}
+
+type Lines = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// Lines of what the filter lets through, and traces of everything. A span that neither wants is never made.
+fn subscriber(service: &'static str, lines: Lines, filter: EnvFilter, provider: Option<&SdkTracerProvider>) -> impl SubscriberInitExt {
+    let mut layers: Vec<Lines> = vec![lines.with_filter(filter).boxed()];
+    layers.extend(provider.map(|provider| tracing_opentelemetry::layer().with_tracer(provider.tracer(service)).boxed()));
+    tracing_subscriber::registry().with(layers)
 }
 
 fn provider(service: &'static str, endpoint: &str) -> Result<SdkTracerProvider, LogError> {
@@ -100,4 +108,20 @@ impl Extractor for Lookup {
 pub fn parent_of(get: &dyn Fn(&str) -> Option<String>) -> Option<TraceParent> {
     let value = get("traceparent")?;
     Some(TraceContextPropagator::new().extract(&Lookup(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_span_of_a_request_is_made_for_traces_and_not_for_the_log() {
+        let provider = SdkTracerProvider::builder().build();
+        for (traced, provider) in [(false, None), (true, Some(&provider))] {
+            let lines = tracing_subscriber::fmt::layer().with_writer(io::sink).boxed();
+            let _current = subscriber("test", lines, EnvFilter::new("info"), provider).set_default();
+            assert_eq!(tracing::debug_span!("request").is_disabled(), !traced);
+            assert!(!tracing::info_span!("other").is_disabled());
+        }
+    }
 }

@@ -73,15 +73,16 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) async fn run(self) {
-        let span = tracing::info_span!(
+    pub(super) async fn run(mut self) {
+        // For traces, which take spans of any level. Not for the log, which would format one for every request and never print it.
+        let span = tracing::debug_span!(
             "scan",
             otel.kind = "server",
             verdict = tracing::field::Empty,
             reason = tracing::field::Empty,
             body_bytes = tracing::field::Empty
         );
-        if let Some(parent) = self.parent.clone()
+        if let Some(parent) = self.parent.take()
             && let Err(error) = span.set_parent(parent)
         {
             tracing::debug!(%error, "the span is not joined to its caller's");
