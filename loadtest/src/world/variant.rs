@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 /// The filter that asks the scanner.
 const PROCESSOR: &str = "envoy.filters.http.ext_proc";
-/// The lock behind it: without a verdict in the stream's metadata nothing passes, and only the scanner gives one.
-const LOCK: &str = "portcullis.verdict_required";
+/// What stands behind it and asks for its verdict: the lock, without which nothing passes, and the count of what passes without.
+const LOCKS: [&str; 2] = ["portcullis.verdict_required", "portcullis.verdict_missing"];
 
 /// What two Envoys must not share.
 #[derive(Debug)]
@@ -28,18 +28,18 @@ pub(crate) fn without_processor(mut config: Value, places: &Places) -> Result<Va
     walk(&mut config, &mut |map| {
         if let Some(filters) = map.get_mut("http_filters").and_then(Value::as_array_mut) {
             let before = filters.len();
-            filters.retain(|filter| !is(filter, PROCESSOR) && !is(filter, LOCK));
+            filters.retain(|filter| !is(filter, PROCESSOR) && !LOCKS.iter().any(|lock| is(filter, lock)));
             removed += before - filters.len();
         }
         if let Some(routes) = map.get_mut("typed_per_filter_config").and_then(Value::as_object_mut) {
-            routes.retain(|name, _| name != PROCESSOR && name != LOCK);
+            routes.retain(|name, _| name != PROCESSOR && !LOCKS.contains(&name.as_str()));
         }
     });
     anyhow::ensure!(removed > 0, "the configuration has no processor");
     Ok(config)
 }
 
-/// The configuration with a processor at this socket, and without the lock.
+/// The configuration with a processor at this socket, and without what asks for a verdict.
 ///
 /// # Errors
 /// It is not as expected.
@@ -48,10 +48,10 @@ pub(crate) fn with_processor(mut config: Value, places: &Places, socket: &Path) 
     let mut pointed = false;
     walk(&mut config, &mut |map| {
         if let Some(filters) = map.get_mut("http_filters").and_then(Value::as_array_mut) {
-            filters.retain(|filter| !is(filter, LOCK));
+            filters.retain(|filter| !LOCKS.iter().any(|lock| is(filter, lock)));
         }
         if let Some(routes) = map.get_mut("typed_per_filter_config").and_then(Value::as_object_mut) {
-            routes.remove(LOCK);
+            routes.retain(|name, _| !LOCKS.contains(&name.as_str()));
         }
         if map.get("name").and_then(Value::as_str) == Some("scanner")
             && let Some(pipe) =
@@ -122,7 +122,7 @@ mod tests {
     fn without_a_processor_nothing_of_it_is_left_and_the_rest_stays() {
         let config = without_processor(shipped(), &places()).unwrap();
         let text = config.to_string();
-        assert!(!text.contains(&format!("\"{PROCESSOR}\"")) && !text.contains(LOCK));
+        assert!(!text.contains(&format!("\"{PROCESSOR}\"")) && LOCKS.iter().all(|lock| !text.contains(lock)));
         for kept in ["portcullis.no_fronting", "portcullis.identity", "on_demand_secret", "dynamic_forward_proxy", "upstream_tls"] {
             assert!(text.contains(kept), "{kept}");
         }
@@ -130,10 +130,10 @@ mod tests {
     }
 
     #[test]
-    fn with_a_processor_only_its_socket_and_the_lock_change() {
+    fn with_a_processor_only_its_socket_and_the_locks_change() {
         let config = with_processor(shipped(), &places(), Path::new("/floor")).unwrap();
         let text = config.to_string();
-        assert!(text.contains("\"/floor\"") && !text.contains("\"/old\"") && !text.contains(LOCK));
+        assert!(text.contains("\"/floor\"") && !text.contains("\"/old\"") && LOCKS.iter().all(|lock| !text.contains(lock)));
         assert_eq!(text.matches(&format!("\"{PROCESSOR}\"")).count(), shipped().to_string().matches(&format!("\"{PROCESSOR}\"")).count());
     }
 }

@@ -58,8 +58,8 @@ impl Doorman {
     }
 
     /// The sandbox's name, and how that is known. Whoever shows credentials is known by them or not at all.
-    pub(crate) fn who(&self, seen: &Seen<'_>) -> (String, Identity) {
-        if let Some(credentials) = seen.credentials {
+    pub(crate) fn who(&self, seen: &Seen) -> (String, Identity) {
+        if let Some(credentials) = &seen.credentials {
             let tokens = self.tokens.load();
             return match basic(credentials).and_then(|(name, token)| Some((tokens.id_of(&name, &token)?, name))) {
                 Some((id, name)) => (name, Identity::Token(id)),
@@ -67,13 +67,13 @@ impl Doorman {
             };
         }
         let snapshot = self.inspector.snapshot();
-        if let Some(uri) = seen.certificate.filter(|_| snapshot.policy.knows_certificates()) {
+        if let Some(uri) = seen.certificate.as_deref().filter(|_| snapshot.policy.knows_certificates()) {
             return match snapshot.policy.sandbox_of_certificate(uri) {
                 Some(name) => (name, Identity::Certificate),
                 None => (NOBODY.to_owned(), Identity::Refused),
             };
         }
-        let address = seen.source.and_then(|text| text.parse::<IpAddr>().ok());
+        let address = seen.source.as_ref().and_then(|text| text.parse::<IpAddr>().ok());
         match address.and_then(|address| snapshot.policy.sandbox_at(address)) {
             Some(name) => (name.to_owned(), Identity::Address),
             None => (self.others.as_ref().to_owned(), Identity::Unknown),

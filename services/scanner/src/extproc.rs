@@ -77,6 +77,7 @@ impl ExternalProcessor for Processor {
             admission: self.admission.clone(),
             guard,
             recorder: self.recorder.clone(),
+            seen: translate::Seen::of(request.metadata()),
             inbound: request.into_inner(),
             parent,
         };

@@ -34,7 +34,12 @@ pub fn play(mut data: &[u8]) {
             0 => Some(Event::Pause),
             1 => Some(Event::HoldExpired),
             2 => Some(Event::StreamExpired),
-            n => translate::event(message(n, content), |_| ("fuzz".to_owned(), Identity::Given), || "id".to_owned()),
+            n => translate::event(
+                message(n, content),
+                &translate::Seen::default(),
+                |_| ("fuzz".to_owned(), Identity::Given),
+                || "id".to_owned(),
+            ),
         };
         let Some(event) = event else { continue };
         for reply in session.on(event) {

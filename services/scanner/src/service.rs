@@ -28,6 +28,9 @@ use crate::{Config, Limits, Metrics, TlsConfig, reload};
 
 /// Envoy's chunks are at most 64 KiB; heads at most 60 KiB.
 const LARGEST_EVENT: usize = 1 << 20;
+/// The metadata of a stream repeats what an agent said of itself, which the gateway's listener bounds to 60 KiB. A stream refused for its
+/// length would be one that failed, and pass where the gateway is fail-open.
+const LARGEST_METADATA: u32 = 128 << 10;
 /// A dead peer is noticed within the sum of these two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -277,7 +280,11 @@ async fn failure(servers: &mut Servers, end: impl Future<Output = ()>) -> Option
 }
 
 fn server() -> Server {
-    Server::builder().http2_keepalive_interval(Some(KEEPALIVE_INTERVAL)).http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT)).tcp_nodelay(true)
+    Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_max_header_list_size(LARGEST_METADATA)
+        .tcp_nodelay(true)
 }
 
 type ApiLayer = tower::layer::util::Stack<GlobalConcurrencyLimitLayer, tower::layer::util::Identity>;

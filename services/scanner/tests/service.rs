@@ -259,12 +259,11 @@ async fn beyond_the_limit_of_streams_new_ones_are_refused_and_counted() {
     running.end().await;
 }
 
-/// A head that came from an address.
-fn from(address: &str) -> ProcessingRequest {
-    let kind = Some(envoy_types::pb::google::protobuf::value::Kind::StringValue(address.to_owned()));
-    let fields = [("filter_state['egress.source']".to_owned(), envoy_types::pb::google::protobuf::Value { kind })].into();
-    let attributes = [("envoy.filters.http.ext_proc".to_owned(), envoy_types::pb::google::protobuf::Struct { fields })].into();
-    ProcessingRequest { attributes, ..headers("/", false) }
+/// A stream of a request that came from an address.
+fn from<S>(address: &'static str, said: S) -> tonic::Request<S> {
+    let mut request = tonic::Request::new(said);
+    request.metadata_mut().insert("x-portcullis-source", address.parse().expect("ASCII"));
+    request
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -273,10 +272,11 @@ async fn a_sandbox_that_takes_all_it_can_is_refused_while_others_are_served() {
     let running = start_with(Limits { streams: 90, ..Limits::default() }, policy).await;
     let mut client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
     let mut open = Vec::new();
-    let mut ask = async |address: &str| {
+    let mut ask = async |address: &'static str| {
         let (say, said) = tokio::sync::mpsc::channel(1);
-        say.send(from(address)).await.expect("taken");
-        let mut answers = client.process(tokio_stream::wrappers::ReceiverStream::new(said)).await.expect("a stream").into_inner();
+        say.send(headers("/", false)).await.expect("taken");
+        let mut answers =
+            client.process(from(address, tokio_stream::wrappers::ReceiverStream::new(said))).await.expect("a stream").into_inner();
         let answer = answers.message().await.expect("well").expect("an answer").response;
         open.push((say, answers));
         answer

@@ -162,7 +162,7 @@ async fn of_another_version(overlay: &str, replicas: usize) -> Result<(Stack, Re
     let other = |objects: &mut Vec<Object>| {
         let envoy = objects.iter_mut().find(|object| object.kind() == "ConfigMap" && object.name().starts_with("portcullis-envoy"));
         let text = &mut envoy.context("no portcullis-envoy")?.value_mut()["data"]["envoy.yaml"];
-        let (ours, theirs) = ("key: x-portcullis-protocol, value: \"1\"", "key: x-portcullis-protocol, value: \"0\"");
+        let (ours, theirs) = ("key: x-portcullis-protocol, value: \"2\"", "key: x-portcullis-protocol, value: \"0\"");
         let changed = text.as_str().context("no envoy.yaml")?.replace(ours, theirs);
         ensure!(text.as_str() != Some(&changed), "envoy.yaml says nothing of a protocol");
         *text = changed.into();

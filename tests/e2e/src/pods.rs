@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -25,6 +26,8 @@ const ENVOY: [(&str, &str); 3] = [
 /// The name of the outside world; it leads to the origin.
 const NAME: &str = "sink.example.net";
 const TICK: Duration = Duration::from_millis(25);
+/// How long the last words of what has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What pods are started with.
 #[derive(Clone, Debug)]
@@ -223,6 +226,8 @@ impl Pods {
 pub struct Pod {
     child: Child,
     said: Arc<Mutex<String>>,
+    /// What takes in what it says.
+    listeners: Vec<JoinHandle<()>>,
 }
 
 impl Pod {
@@ -233,10 +238,10 @@ impl Pod {
     pub fn start(command: &mut Command) -> Result<Self> {
         let mut pod = Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))?;
         if let Some(stdout) = pod.child.stdout.take() {
-            listen(stdout, Arc::clone(&pod.said));
+            pod.listeners.push(listen(stdout, Arc::clone(&pod.said)));
         }
         if let Some(stderr) = pod.child.stderr.take() {
-            listen(stderr, Arc::clone(&pod.said));
+            pod.listeners.push(listen(stderr, Arc::clone(&pod.said)));
         }
         Ok(pod)
     }
@@ -250,7 +255,7 @@ impl Pod {
     fn spawn(command: &mut Command) -> Result<Self> {
         command.stdin(Stdio::null()).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
-        Ok(Self { child, said: Arc::default() })
+        Ok(Self { child, said: Arc::default(), listeners: Vec::new() })
     }
 
     /// The process id.
@@ -306,6 +311,11 @@ impl Pod {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
+                // Its last words may be on their way still; something that it started may hold the other end for longer.
+                let ended = Instant::now();
+                while !self.listeners.iter().all(JoinHandle::is_finished) && ended.elapsed() < LAST_WORDS {
+                    tokio::time::sleep(TICK).await;
+                }
                 return Ok(status);
             }
             if begun.elapsed() > within {
@@ -324,14 +334,14 @@ impl Drop for Pod {
     }
 }
 
-fn listen(stream: impl Read + Send + 'static, said: Arc<Mutex<String>>) {
+fn listen(stream: impl Read + Send + 'static, said: Arc<Mutex<String>>) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
             said.push_str(&line);
             said.push('\n');
         }
-    });
+    })
 }
 
 /// The Envoy that `tests/setup` installed, or `PORTCULLIS_ENVOY`.

@@ -68,6 +68,26 @@ async fn who_is_not_known_is_asked_who_it_is_before_anything_is_resolved() {
 }
 
 #[tokio::test]
+async fn credentials_as_long_as_a_head_may_be_are_refused_in_fail_open_too() {
+    // What is said of a request to the scanner is as long as what the agent said: no length of it may make the scanner fail.
+    let (_policy, path) = policy("");
+    let stack = Stack::start(&["--fail-open", "--policy", &path.display().to_string()]).await;
+    for long in [1 << 10, 17 << 10, 50 << 10, 58 << 10] {
+        let client = stack.stranger().proxy_header("Proxy-Authorization", &format!("Basic {}", "A".repeat(long)));
+        for request in ways() {
+            let answer = client.send(&request).await.expect("an answer");
+            assert_eq!(answer.status, 407, "{long} bytes: {}", answer.text());
+        }
+    }
+    let bytes =
+        b"CONNECT sink.example.net:443 HTTP/1.1\r\nHost: sink.example.net:443\r\nProxy-Authorization: Basic \xff\xfe\t\xc3\xa4\r\n\r\n";
+    let mut connection = stack.stranger().connect().await.expect("a connection");
+    connection.send(bytes).await.expect("sent");
+    assert_eq!(connection.response("CONNECT").await.expect("an answer").status, 407);
+    assert_eq!(stack.origin.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn each_request_of_a_connection_says_who_sends_it() {
     let (_policy, stack) = start(DEMANDING).await;
     let (_, token, _) = stack.sandbox("agent-7").await;

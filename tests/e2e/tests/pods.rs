@@ -208,7 +208,7 @@ async fn a_scanner_with_the_certificate_of_another_part_is_not_spoken_to() {
 
 #[tokio::test]
 async fn with_a_scanner_of_another_version_traffic_follows_the_fail_mode() {
-    let other = ("x-portcullis-protocol, value: \"1\"".to_owned(), "x-portcullis-protocol, value: \"2\"".to_owned());
+    let other = ("x-portcullis-protocol, value: \"2\"".to_owned(), "x-portcullis-protocol, value: \"1\"".to_owned());
     let open = ("&fail_open false".to_owned(), "&fail_open true".to_owned());
     for (changes, expected, mark) in [(vec![other.clone()], 503, None), (vec![other, open], 200, Some("1"))] {
         let pods = start(PodsOptions { changes, ..PodsOptions::default() }).await;

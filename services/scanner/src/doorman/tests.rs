@@ -19,6 +19,11 @@ fn doorman(policy: &str) -> (tempfile::TempDir, Doorman, String) {
     (folder, Doorman::new(inspector, "local".into(), Some(&path)).expect("a doorman"), token)
 }
 
+fn seen(credentials: Option<&str>, certificate: Option<&str>, source: Option<&str>) -> Seen {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    Seen { credentials: owned(credentials), certificate: owned(certificate), source: owned(source), ..Seen::default() }
+}
+
 fn basic_of(text: &str) -> String {
     format!("Basic {}", BASE64.encode(text.as_bytes()))
 }
@@ -26,7 +31,7 @@ fn basic_of(text: &str) -> String {
 #[test]
 fn credentials_count_before_the_address_and_wrong_ones_count_too() {
     let (_folder, doorman, token) = doorman("identity: {addresses: {net: [10.0.0.0/8]}}\n");
-    let who = |credentials: Option<&str>, source: Option<&str>| doorman.who(&Seen { credentials, certificate: None, source });
+    let who = |credentials: Option<&str>, source: Option<&str>| doorman.who(&seen(credentials, None, source));
     let known = who(Some(&basic_of(&format!("agent-7:{token}"))), Some("10.0.0.1"));
     assert!(known.0 == "agent-7" && matches!(known.1, Identity::Token(_)), "{known:?}");
     assert_eq!(who(None, Some("10.0.0.1")), ("net".to_owned(), Identity::Address));
@@ -54,8 +59,7 @@ fn credentials_count_before_the_address_and_wrong_ones_count_too() {
 fn a_certificate_counts_after_credentials_and_before_the_address() {
     let certificates = "certificates: [{uri: 'spiffe://corp.example/sandbox/*'}, {uri: 'spiffe://corp.example/ci', sandbox: ci}]";
     let (_folder, doorman, token) = doorman(&format!("identity: {{addresses: {{net: [10.0.0.0/8]}}, {certificates}}}\n"));
-    let who =
-        |credentials: Option<&str>, certificate: Option<&str>| doorman.who(&Seen { credentials, certificate, source: Some("10.0.0.1") });
+    let who = |credentials: Option<&str>, certificate: Option<&str>| doorman.who(&seen(credentials, certificate, Some("10.0.0.1")));
     let named = |name: &str| (name.to_owned(), Identity::Certificate);
     assert_eq!(who(None, Some("spiffe://corp.example/sandbox/agent-9")), named("agent-9"));
     assert_eq!(who(None, Some("spiffe://corp.example/ci")), named("ci"));
@@ -67,7 +71,7 @@ fn a_certificate_counts_after_credentials_and_before_the_address() {
         assert_eq!(who(None, Some(wrong)), (NOBODY.to_owned(), Identity::Refused), "{wrong}");
     }
     let (_folder, indifferent, _) = self::doorman("identity: {addresses: {net: [10.0.0.0/8]}}\n");
-    let seen = Seen { credentials: None, certificate: Some("spiffe://corp.example/ci"), source: Some("10.0.0.1") };
+    let seen = seen(None, Some("spiffe://corp.example/ci"), Some("10.0.0.1"));
     assert_eq!(indifferent.who(&seen).1, Identity::Address, "the policy does not ask for certificates");
 }
 

@@ -10,7 +10,7 @@ use tonic::metadata::MetadataMap;
 
 const KEY: &str = "x-portcullis-protocol";
 /// What this scanner understands.
-const KNOWN: [&str; 1] = ["1"];
+const KNOWN: [&str; 1] = ["2"];
 /// A gateway of another version says so with every request.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
@@ -59,10 +59,10 @@ mod tests {
 
     #[test]
     fn what_is_known_or_not_said_is_let_in_and_all_else_is_refused_and_counted() {
-        for known in [&[][..], &["1"]] {
+        for known in [&[][..], &["2"]] {
             assert_eq!(admitted(known), (true, 0), "{known:?}");
         }
-        for other in [&["2"][..], &["0"], &[""], &["1.0"], &["1", "2"], &["2", "1"]] {
+        for other in [&["1"][..], &["0"], &[""], &["2.0"], &["1", "2"], &["2", "1"]] {
             assert_eq!(admitted(other), (false, 1), "{other:?}");
         }
     }
