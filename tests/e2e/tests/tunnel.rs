@@ -21,7 +21,13 @@ async fn ssh_and_random_bytes_in_a_tunnel_reach_nobody() {
         let answer = stack.raw_tunnel("sink.example.net", bytes).await;
         assert!(answer.is_empty(), "{} bytes came back", answer.len());
     }
-    assert_eq!(stack.origin.connections().len(), 0);
+    let connections = stack.origin.connections();
+    assert!(
+        connections.is_empty(),
+        "{:?}\n{}",
+        connections.iter().map(|c| String::from_utf8_lossy(c)).collect::<Vec<_>>(),
+        stack.gateway.logs()
+    );
 }
 
 #[tokio::test]
