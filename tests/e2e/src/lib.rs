@@ -38,7 +38,7 @@ pub use gateway::{Gateway, GatewayOptions, binary};
 pub use h2::{H2, H2Stream};
 pub use load::{Load, Outcome};
 pub use mount::Mount;
-pub use origin::{Answer, Origin, When, listen};
+pub use origin::{Answer, Origin, Tap, When, listen};
 pub use pods::{Pod, Pods, PodsOptions, envoy_binary, validate};
 pub use record::{BodyEnd, Recorded, Scheme};
 pub use request::Request;

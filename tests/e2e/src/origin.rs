@@ -1,5 +1,6 @@
 //! A server of the outside world that records everything and answers as told.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
@@ -178,6 +179,12 @@ impl Origin {
         self.shared.log.connections()
     }
 
+    /// A way to take what is recorded away while it runs.
+    #[must_use]
+    pub fn tap(&self) -> Tap {
+        Tap(Arc::clone(&self.shared.log))
+    }
+
     /// Whether the bytes occur anywhere in what was received: understood requests and raw connections alike. Never for an empty needle.
     #[must_use]
     pub fn saw(&self, needle: &[u8]) -> bool {
@@ -199,6 +206,30 @@ impl Origin {
     /// It took longer than [`crate::PATIENCE`].
     pub async fn wait_until(&self, what: &str, wanted: impl Fn(&[Recorded]) -> bool) -> Result<Vec<Recorded>> {
         self.shared.log.wait_until(what, wanted).await
+    }
+}
+
+/// What an origin records, taken away piece by piece: for tests that are too long to keep all of it.
+#[derive(Debug, Clone)]
+pub struct Tap(Arc<Log>);
+
+impl Tap {
+    /// Takes the requests that have ended, in the order of their heads, up to the first that has not.
+    #[must_use]
+    pub fn take_ended(&self) -> Vec<Recorded> {
+        self.0.take_ended()
+    }
+
+    /// Takes the decrypted bytes of each connection, by its number, since they were taken last.
+    #[must_use]
+    pub fn take_bytes(&self) -> BTreeMap<usize, Vec<u8>> {
+        self.0.take_bytes()
+    }
+
+    /// How many requests have not ended.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.0.open()
     }
 }
 

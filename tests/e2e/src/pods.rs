@@ -36,15 +36,17 @@ pub struct PodsOptions {
     pub scanners: usize,
     /// Further arguments of `portcullis gateway`.
     pub gateway: Vec<String>,
-    /// Further arguments of `portcullis scanner`.
+    /// Further arguments of `portcullis scanner`; `{ip}` in them is the scanner's address.
     pub scanner: Vec<String>,
+    /// More names of the outside world. Those that begin with a dot stand for every name below.
+    pub names: Vec<String>,
     /// Further changes of the Envoy configuration: what stands there, and what shall.
     pub changes: Vec<(String, String)>,
 }
 
 impl Default for PodsOptions {
     fn default() -> Self {
-        Self { scanners: 1, gateway: Vec::new(), scanner: Vec::new(), changes: Vec::new() }
+        Self { scanners: 1, gateway: Vec::new(), scanner: Vec::new(), names: Vec::new(), changes: Vec::new() }
     }
 }
 
@@ -67,6 +69,7 @@ pub struct Pods {
     pub ca: TestCa,
     folder: tempfile::TempDir,
     certificates: Pod,
+    certificates_ip: Ipv4Addr,
     options: PodsOptions,
 }
 
@@ -80,23 +83,16 @@ impl Pods {
         let folder = tempfile::Builder::new().prefix("pc-pods-").tempdir_in("/tmp")?;
         let at = |name: &str| folder.path().join(name);
         let (ca, outside) = (TestCa::new()?, TestCa::new()?);
-        let origin = Origin::start(&outside, &[NAME]).await?;
-        let dns = Dns::start([(NAME, origin.ip())]).await?;
+        let names = || std::iter::once(NAME).chain(options.names.iter().map(String::as_str));
+        let certified: Vec<String> = names().map(|name| if name.starts_with('.') { format!("*{name}") } else { name.to_owned() }).collect();
+        let origin = Origin::start(&outside, &certified.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        let dns = Dns::start(names().map(|name| (name, origin.ip()))).await?;
         fs::write(at("outside.pem"), outside.pem())?;
         fs::create_dir(at("run"))?;
-        let ip = free_address(9002)?;
-        let secret = secret(&at("certificates-tls"), &ca, "portcullis-certificates")?;
-        let listen = format!("{ip}:9002");
-        let certificates = Pod::start(
-            Command::new(binary()?)
-                .args(["certificates", "--listen", &listen, "--tls-dir"])
-                .arg(secret.folder())
-                .arg("--ca-dir")
-                .arg(at("ca"))
-                .arg("--system-roots")
-                .arg(at("outside.pem")),
-        )?;
-        dns.set("portcullis-certificates", ip);
+        let certificates_ip = free_address(9002)?;
+        secret(&at("certificates-tls"), &ca, "portcullis-certificates")?;
+        let certificates = self::certificates(folder.path(), certificates_ip)?;
+        dns.set("portcullis-certificates", certificates_ip);
         let identity = self::secret(&at("tls"), &ca, "portcullis-gateway")?;
         let mut scanners = Vec::new();
         for _ in 0..options.scanners {
@@ -112,7 +108,8 @@ impl Pods {
         // The address and the gateway's CA come to be in a moment.
         let nobody = Client::new(SocketAddr::from(([0, 0, 0, 0], 0)), outside.pem())?;
         let options = options.clone();
-        let mut pods = Self { origin, dns, client: nobody, gateway, scanners, identity, ca, folder, certificates, options };
+        let mut pods =
+            Self { origin, dns, client: nobody, gateway, scanners, identity, ca, folder, certificates, certificates_ip, options };
         pods.become_ready().await?;
         Ok(pods)
     }
@@ -124,6 +121,28 @@ impl Pods {
     pub async fn restart_gateway(&mut self) -> Result<()> {
         self.gateway = gateway(&self.path("envoy/envoy.yaml"), &self.options.gateway)?;
         self.become_ready().await
+    }
+
+    /// Ends the certificates service and starts it again at its address; what the one before said. Returns once the gateway speaks to the new one.
+    ///
+    /// # Errors
+    /// It does not end, or does not start; the error holds what it said.
+    pub async fn restart_certificates(&mut self) -> Result<String> {
+        self.certificates.terminate()?;
+        self.certificates.ended(PATIENCE).await?;
+        let said = self.certificates.said();
+        self.certificates = certificates(self.folder.path(), self.certificates_ip)?;
+        // The state of the connection before may still stand.
+        self.wait_until("the certificates service is ready", async |pods| pods.certificates.said().contains("is ready")).await;
+        self.wait_until("the gateway speaks to it", async |pods| pods.stat("control_plane.connected_state").await.is_ok_and(|n| n > 0))
+            .await;
+        Ok(said)
+    }
+
+    /// The process id of the certificates service.
+    #[must_use]
+    pub fn certificates_pid(&self) -> u32 {
+        self.certificates.pid()
     }
 
     async fn become_ready(&mut self) -> Result<()> {
@@ -176,6 +195,14 @@ impl Pods {
     /// It does not answer, or there is none.
     pub async fn metrics(&self) -> Result<String> {
         metrics(self.scanners.first().context("no scanner")?.0).await
+    }
+
+    /// What the scanner at this address says at `/metrics`, be it one that was taken out of [`Pods::scanners`].
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn metrics_of(&self, scanner: Ipv4Addr) -> Result<String> {
+        metrics(scanner).await
     }
 
     /// The address of a listener.
@@ -298,9 +325,32 @@ impl Pod {
     /// # Errors
     /// There is none.
     pub fn kill_child(&self) -> Result<()> {
+        processes::signal(self.child_pid()?, Signal::KILL)
+    }
+
+    /// The process that this one started.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn child_pid(&self) -> Result<u32> {
         let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", self.pid()))?;
-        let child = children.split_whitespace().next().context("it has no child")?.parse()?;
-        processes::signal(child, Signal::KILL)
+        children.split_whitespace().next().context("it has no child")?.parse().context("a process id")
+    }
+
+    /// Stops it in its tracks: it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn freeze(&self) -> Result<()> {
+        processes::stop(self.pid(), PATIENCE)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn thaw(&self) -> Result<()> {
+        processes::signal(self.pid(), Signal::CONT)
     }
 
     /// Waits for its end, while the runtime goes on.
@@ -439,6 +489,14 @@ fn gateway(config: &Path, args: &[String]) -> Result<Pod> {
     Pod::start(&mut command)
 }
 
+fn certificates(folder: &Path, ip: Ipv4Addr) -> Result<Pod> {
+    let listen = format!("{ip}:9002");
+    let mut command = Command::new(binary()?);
+    command.args(["certificates", "--listen", &listen, "--tls-dir"]).arg(folder.join("certificates-tls"));
+    command.arg("--ca-dir").arg(folder.join("ca")).arg("--system-roots").arg(folder.join("outside.pem"));
+    Pod::start(&mut command)
+}
+
 async fn metrics(ip: Ipv4Addr) -> Result<String> {
     Ok(Connection::open(SocketAddr::from((ip, 9090))).await?.page("GET", "/metrics").await?.text())
 }
@@ -449,7 +507,7 @@ fn scanner(folder: &Path, ca: &TestCa, name: &str, args: &[String]) -> Result<(I
     let (listen, metrics) = (format!("{ip}:9001"), format!("{ip}:9090"));
     let mut command = Command::new(binary()?);
     command.args(["scanner", "--listen", &listen, "--metrics-listen", &metrics, "--allow-private", "127.0.0.0/8", "--tls-dir"]);
-    command.arg(secret.folder()).args(args);
+    command.arg(secret.folder()).args(args.iter().map(|argument| argument.replace("{ip}", &ip.to_string())));
     Ok((ip, Pod::start(&mut command)?))
 }
 

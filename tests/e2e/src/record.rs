@@ -148,6 +148,24 @@ impl Log {
         state.connections.clear();
     }
 
+    /// Takes the requests that have ended, up to the first that has not.
+    pub(crate) fn take_ended(&self) -> Vec<Recorded> {
+        let mut state = self.state();
+        let ended = state.requests.iter().take_while(|request| request.end != BodyEnd::Open).count();
+        state.requests_before += ended;
+        state.requests.drain(..ended).collect()
+    }
+
+    /// Takes the bytes of each connection since they were taken last.
+    pub(crate) fn take_bytes(&self) -> BTreeMap<usize, Vec<u8>> {
+        std::mem::take(&mut self.state().connections)
+    }
+
+    /// How many requests have not ended.
+    pub(crate) fn open(&self) -> usize {
+        self.state().requests.iter().filter(|request| request.end == BodyEnd::Open).count()
+    }
+
     fn changed(&self) {
         self.changes.send_modify(|version| *version = version.wrapping_add(1));
     }
