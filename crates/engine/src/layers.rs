@@ -83,6 +83,8 @@ pub(crate) struct View<'a> {
     pub(crate) open: Option<usize>,
     /// Whether it is known that no word that detectors look for stands in it.
     pub(crate) quiet: bool,
+    /// Whether it is known that no detector judges a value by the key it has.
+    pub(crate) unnamed: bool,
 }
 
 impl View<'_> {

@@ -152,7 +152,7 @@ impl Matcher {
 
     /// What each anchor costs on `bytes`.
     pub(crate) fn costs(&self, bytes: &[u8]) -> Vec<AnchorCost> {
-        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
+        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false };
         let mut costs: std::collections::BTreeMap<(usize, Vec<u8>), AnchorCost> = std::collections::BTreeMap::new();
         self.prefilter.each(bytes, |at, target| {
             let rule = &self.rules[target.rule];
@@ -207,7 +207,10 @@ impl Matcher {
             }
             true
         });
-        if complete && let Some(field) = view.name() {
+        if complete
+            && !view.unnamed
+            && let Some(field) = view.name()
+        {
             self.by_field(view, field, budget, &mut found.matches);
         }
         found.words = complete.then_some(words);
@@ -308,7 +311,7 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
         Disguise::Reversed => (window.end - at.end..window.end - at.start, window.end < view.bytes.len()),
         _ => (at.start - window.start..at.end - window.start, window.start > 0),
     };
-    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, open: None, quiet: false };
+    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, open: None, quiet: false, unnamed: false };
     if rule.may_begin(&inner, &hit) && rule.confirm(&inner, &hit, 0).is_some_and(|(_, hit)| hit.is_some()) {
         found.disguised.push((window, disguise));
     }

@@ -71,6 +71,7 @@ struct Around<'p> {
     nested: u32,
     known: bool,
     quiet: bool,
+    unnamed: bool,
 }
 
 impl Path<'_> {
@@ -157,8 +158,16 @@ impl Scanner<'_> {
     pub(crate) fn scan(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
         let mut found = Found::default();
         let open = window.open.then_some(0);
-        let view =
-            View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, open, quiet: false };
+        let view = View {
+            bytes: window.bytes,
+            kind: Some(window.kind),
+            layer: None,
+            field: None,
+            clipped: window.clipped,
+            open,
+            quiet: false,
+            unnamed: false,
+        };
         self.view(&view, None, budget, &mut found);
         let parts = self.join(&mut found);
         known::inherit(&mut found.findings);
@@ -169,8 +178,16 @@ impl Scanner<'_> {
     pub(crate) fn plain(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
         let mut found = Found::default();
         let open = window.open.then_some(0);
-        let view =
-            View { bytes: window.bytes, kind: Some(window.kind), layer: None, field: None, clipped: window.clipped, open, quiet: false };
+        let view = View {
+            bytes: window.bytes,
+            kind: Some(window.kind),
+            layer: None,
+            field: None,
+            clipped: window.clipped,
+            open,
+            quiet: false,
+            unnamed: false,
+        };
         self.stands(&view, None, &[], budget, &mut found);
         found.gap(None, budget);
         let parts = self.join(&mut found);
@@ -220,13 +237,14 @@ impl Scanner<'_> {
                 budget.miss(at, Gap::Depth);
                 return ControlFlow::Continue(());
             }
+            let unnamed = peeled.field.as_ref().is_none_or(|field| !judged.by(field, self.matcher));
             let quiet = matches!(peeled.map, Map::Slice(at) if peeled.is_slice() && hits.quiet(&(at..at + peeled.bytes.len())));
-            if quiet && !known && peeled.bytes.len() < SHORT && self.nothing_in(&peeled, &mut judged) {
+            if quiet && !known && unnamed && peeled.bytes.len() < SHORT && unescaped(&peeled.bytes) {
                 return ControlFlow::Continue(());
             }
             // The gap of this view waits while the inner one is looked at.
             let mine = budget.gap.take();
-            self.unseen(peeled, &Around { path, view, depth, nested: nested + 1, known, quiet }, budget, found);
+            self.unseen(peeled, &Around { path, view, depth, nested: nested + 1, known, quiet, unnamed }, budget, found);
             budget.gap = mine.or(budget.gap.take());
             if budget.work == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
@@ -251,23 +269,17 @@ impl Scanner<'_> {
         if name.is_some_and(|name| self.seen.pay(name, budget)) {
             return;
         }
-        let (before, news) = (budget.clone(), found.news);
+        let (before, news) = (name.is_some().then(|| budget.clone()), found.news);
         let Some(peeled) = peeled.undone(around.view.bytes, budget) else { return };
-        let Around { path, view: parent, depth, nested, known, quiet } = *around;
+        let Around { path, view: parent, depth, nested, known, quiet, unnamed } = *around;
         let (layer, field) = (peeled.layer, peeled.field.clone());
-        let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(layer), field, clipped: false, open, quiet };
+        let inner = View { bytes: &peeled.bytes, kind: None, layer: Some(layer), field, clipped: false, open, quiet, unnamed };
         self.view(&inner, Some(&Path { up: path, map: &peeled.map, parent, layer, depth, nested, known }), budget, found);
         if let Some(name) = name.filter(|_| found.news == news && budget.work > 0)
-            && let Some(cost) = Cost::between(&before, budget)
+            && let Some(cost) = before.and_then(|before| Cost::between(&before, budget))
         {
             self.seen.remember(name, cost);
         }
-    }
-
-    /// Whether a short leaf in which no word stands holds nothing else: no escapes, and no value that its key makes a secret.
-    fn nothing_in(&self, leaf: &Peeled<'_>, judged: &mut Judged) -> bool {
-        let plain = |b: &u8| b.is_ascii() && !b.is_ascii_control() && !matches!(b, b'%' | b'\\' | b'&' | b'=');
-        leaf.bytes.iter().all(plain) && leaf.field.as_ref().is_none_or(|field| !judged.by(field, self.matcher))
     }
 
     /// The first eight bytes of keyed BLAKE3 over the decoded secret.
@@ -306,6 +318,20 @@ impl Found {
             self.coverage = self.coverage.and(Coverage::Partial { at, gap });
         }
     }
+}
+
+/// Whether there are no escapes in the bytes of a short leaf: if no word stands in it, it holds nothing.
+fn unescaped(bytes: &[u8]) -> bool {
+    static PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut i = b' ';
+        while i < 0x7f {
+            plain[i as usize] = !matches!(i, b'%' | b'\\' | b'&' | b'=');
+            i += 1;
+        }
+        plain
+    };
+    bytes.iter().all(|b| PLAIN[usize::from(*b)])
 }
 
 /// Whether nothing in a view can be replaced without breaking it: lengths and checksums of a binary format surround what is found.

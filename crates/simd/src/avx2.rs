@@ -2,15 +2,16 @@
 //! first, and a load of an array.
 
 use std::arch::x86_64::{
-    __m256i, _mm_loadu_si128, _mm256_and_si256, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8,
-    _mm256_or_si256, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
+    __m256i, _mm_cvtsi128_si64, _mm_loadu_si128, _mm_or_si128, _mm_unpackhi_epi64, _mm256_and_si256, _mm256_broadcastsi128_si256,
+    _mm256_castsi256_si128, _mm256_cmpeq_epi8, _mm256_extracti128_si256, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_or_si256,
+    _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
 };
 use std::ops::{Range, RangeInclusive};
 
 use crate::kinds::{Seen, seen_with};
 use crate::masks::repeats_with;
 use crate::masks::{count_with, masks_with};
-use crate::runs::{next_run_with, runs_with};
+use crate::runs::{long_with, next_run_with, runs_with};
 use crate::steps::in_step_with;
 use crate::{Class, Kinds, Work};
 
@@ -81,6 +82,17 @@ pub(crate) fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Rang
     unsafe { inner(bytes, class, least, out) }
 }
 
+/// As [`crate::long_runs`].
+pub(crate) fn long_runs<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    fn inner<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
+        long_with(bytes, classes, |block, class| mask(block, class))
+    }
+    assert!(available());
+    // SAFETY: the processor has the features that `inner` is compiled for.
+    unsafe { inner(bytes, classes) }
+}
+
 /// As [`crate::high_runs`].
 pub(crate) fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -126,13 +138,13 @@ pub(crate) fn same(block: &[u8; 64], byte: u8) -> u64 {
 }
 
 /// As [`crate::seen`].
-pub(crate) fn seen(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
+pub(crate) fn seen<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    fn inner(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
+    fn inner<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
         let tables = kinds.each_ref().map(|k| (table(&k.low), table(&k.high)));
         seen_with(bytes, |blocks| {
             let zero = _mm256_setzero_si256();
-            let (mut seen, mut all) = ([zero; 2], zero);
+            let (mut seen, mut all) = ([zero; N], zero);
             for block in blocks {
                 let text = load(block);
                 let above = _mm256_and_si256(_mm256_srli_epi16::<4>(text), _mm256_set1_epi8(15));
@@ -142,17 +154,21 @@ pub(crate) fn seen(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
                 }
                 all = _mm256_or_si256(all, text);
             }
-            let bit = |seen: __m256i, bit: u8| {
-                let one = _mm256_set1_epi8(bit.cast_signed());
-                _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_and_si256(seen, one), one)) != 0
-            };
-            let kinds = seen.map(|seen| (0..8).map(|i| 1 << i).filter(|b| bit(seen, *b)).sum());
-            Seen { kinds, high: _mm256_movemask_epi8(all) != 0 }
+            Seen { kinds: seen.map(|seen| any(seen)), high: _mm256_movemask_epi8(all) != 0 }
         })
     }
     assert!(available());
     // SAFETY: the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, kinds) }
+}
+
+/// The bits that are set in any byte.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn any(bytes: __m256i) -> u8 {
+    let half = _mm_or_si128(_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes));
+    let quarter = _mm_cvtsi128_si64(_mm_or_si128(half, _mm_unpackhi_epi64(half, half))).cast_unsigned();
+    quarter.to_le_bytes().into_iter().fold(0, |all, byte| all | byte)
 }
 
 /// A bit for each byte beyond ASCII.

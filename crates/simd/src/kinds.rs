@@ -46,16 +46,16 @@ impl Kinds {
 
 /// What a text holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
+pub struct Seen<const N: usize> {
     /// The kinds of which there is a byte, as bits.
-    pub kinds: [u8; 2],
+    pub kinds: [u8; N],
     /// Whether there is a byte beyond ASCII.
     pub high: bool,
 }
 
-/// Which of twice eight kinds of bytes there are in `bytes`.
+/// Which of so many times eight kinds of bytes there are in `bytes`.
 #[must_use]
-pub fn seen(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
+pub fn seen<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
     #[cfg(target_arch = "x86_64")]
     if crate::avx2::available() {
         return crate::avx2::seen(bytes, kinds);
@@ -63,24 +63,28 @@ pub fn seen(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
     seen_with(bytes, |blocks| portable(blocks.as_flattened(), kinds))
 }
 
-fn portable(bytes: &[u8], kinds: &[Kinds; 2]) -> Seen {
-    let none = Seen { kinds: [0; 2], high: false };
-    bytes.iter().fold(none, |seen, byte| {
-        let [first, second] = kinds.each_ref().map(|k| k.has(*byte));
-        Seen { kinds: [seen.kinds[0] | first, seen.kinds[1] | second], high: seen.high || !byte.is_ascii() }
-    })
+fn portable<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
+    let none = Seen { kinds: [0; N], high: false };
+    bytes.iter().fold(none, |seen, byte| seen.or(Seen { kinds: kinds.each_ref().map(|k| k.has(*byte)), high: !byte.is_ascii() }))
+}
+
+impl<const N: usize> Seen<N> {
+    /// What either text holds.
+    #[inline(always)]
+    fn or(self, other: Seen<N>) -> Seen<N> {
+        Seen { kinds: std::array::from_fn(|i| self.kinds[i] | other.kinds[i]), high: self.high || other.high }
+    }
 }
 
 #[inline(always)]
-pub(crate) fn seen_with(bytes: &[u8], seen: impl Fn(&[[u8; 32]]) -> Seen) -> Seen {
+pub(crate) fn seen_with<const N: usize>(bytes: &[u8], seen: impl Fn(&[[u8; 32]]) -> Seen<N>) -> Seen<N> {
     let (blocks, rest) = bytes.as_chunks::<32>();
-    let whole = seen(blocks);
-    let Some(first) = rest.first() else { return whole };
+    let Some(first) = rest.first() else { return seen(blocks) };
     // Filled up with what is there anyway.
     let mut last = [*first; 32];
     last.iter_mut().zip(rest).for_each(|(b, r)| *b = *r);
     let last = seen(&[last]);
-    Seen { kinds: [whole.kinds[0] | last.kinds[0], whole.kinds[1] | last.kinds[1]], high: whole.high || last.high }
+    if blocks.is_empty() { last } else { seen(blocks).or(last) }
 }
 
 #[cfg(test)]

@@ -53,6 +53,38 @@ pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize
     runs_with(bytes, least, out, |block| portable(block, class));
 }
 
+/// Of which classes there is a run of at least so many bytes, as bits, the first in the lowest.
+#[must_use]
+pub fn long_runs<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if crate::avx2::available() {
+        return crate::avx2::long_runs(bytes, classes);
+    }
+    long_with(bytes, classes, portable)
+}
+
+#[inline(always)]
+pub(crate) fn long_with<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N], mask: impl Fn(&[u8; 64], &Class) -> u64) -> u32 {
+    let (blocks, rest) = bytes.as_chunks::<64>();
+    let mut last = [0; 64];
+    last.iter_mut().zip(rest).for_each(|(b, r)| *b = *r);
+    let within = (1 << rest.len()) - 1;
+    let mut found = 0;
+    for (i, (class, least)) in classes.iter().enumerate() {
+        // How many members stand right before the block.
+        let (mut before, mut any) = (0, false);
+        for block in blocks {
+            let members = mask(block, class);
+            any |= before + members.trailing_ones() >= *least || long(members, *least as usize) != 0;
+            before = if members == u64::MAX { before + 64 } else { members.leading_ones() };
+        }
+        let members = mask(&last, class) & within;
+        any |= before + members.trailing_ones() >= *least || long(members, *least as usize) != 0;
+        found |= u32::from(any) << i;
+    }
+    found
+}
+
 /// As [`runs`], for bytes beyond ASCII.
 pub fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
     #[cfg(target_arch = "x86_64")]
@@ -157,6 +189,10 @@ mod tests {
             for way in ways {
                 prop_assert_eq!(way, expected.clone());
             }
+            let classes = [(class, least as u32), (Class::of(b"b"), 3), (Class::of(b" "), 1)];
+            let long = u32::from(!expected.is_empty()) | u32::from(text.contains("bbb")) << 1 | u32::from(text.contains(' ')) << 2;
+            prop_assert_eq!(long_runs(bytes, &classes), long);
+            prop_assert_eq!(long_with(bytes, &classes, portable), long);
         }
     }
 

@@ -29,10 +29,31 @@ pub fn in_step(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize
 #[inline(always)]
 pub(crate) fn in_step_with(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
     out.clear();
-    if marks.len() <= 2 * (SHORT - BEFORE) {
+    if let [] | [_] | [_, _] = marks {
+        two_words(marks, strides, out);
+    } else if marks.len() <= 2 * (SHORT - BEFORE) {
         chunks::<SHORT>(marks, strides, out);
     } else {
         chunks::<CHUNK>(marks, strides, out);
+    }
+}
+
+/// The same in at most two words, which are one number.
+#[inline(always)]
+fn two_words(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
+    let all = marks.iter().rev().fold(0_u128, |all, word| all << 64 | u128::from(*word));
+    // The first mark and the last: a longer stride does not fit between them.
+    let room = (128 - all.leading_zeros()).saturating_sub(all.trailing_zeros() + 1);
+    if all.count_ones() < MARKS {
+        return;
+    }
+    for stride in *strides.start()..=(*strides.end()).min(room / (MARKS - 1)) {
+        let pairs = all & all << stride;
+        let mut found = pairs & pairs << (2 * stride) & all << (4 * stride);
+        while found != 0 {
+            out.push((found.trailing_zeros() as usize, stride));
+            found &= found - 1;
+        }
     }
 }
 

@@ -199,7 +199,9 @@ fn readable(text: &[u8]) -> bool {
     text.len() >= 12 && text.iter().filter(|b| printable(**b)).count() * 20 >= text.len() * 19
 }
 
-static MEMBERS45: Class = Class::of(BASE45);
+static MEMBERS45: Class = RUN.0;
+/// A run of base45.
+pub(super) const RUN: (Class, u32) = (Class::of(BASE45), MIN as u32);
 
 /// Encodings with alphabets of more than letters and digits, and those with lines.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
@@ -207,14 +209,18 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
-    for (run, chance) in sink.solid().iter() {
-        if run.len() >= MIN && *chance == Chance::Yes {
-            solid(sink, run.clone())?;
+    if sink.census.run(census::SOLID) {
+        for (run, chance) in sink.solid().iter() {
+            if run.len() >= MIN && *chance == Chance::Yes {
+                solid(sink, run.clone())?;
+            }
         }
     }
-    let mut runs = Vec::new();
-    simd::runs(bytes, &MEMBERS45, MIN, &mut runs);
-    runs.iter().try_for_each(|run| forty_five(sink, run))?;
+    if sink.census.run(census::BASE45) {
+        let mut runs = Vec::new();
+        simd::runs(bytes, &MEMBERS45, MIN, &mut runs);
+        runs.iter().try_for_each(|run| forty_five(sink, run))?;
+    }
     super::uu::peel(sink)?;
     if sink.census.any(census::EQUALS) { yenc(sink) } else { ControlFlow::Continue(()) }
 }

@@ -4,10 +4,9 @@ use std::ops::{ControlFlow, Range};
 
 use simd::{Class, Kinds, next_run};
 
-use super::bounds;
-use super::chance;
 use super::container::{texty, worth, worth_a_view};
 use super::sink::{Flow, Sink};
+use super::{bounds, census, chance};
 
 /// Shorter runs carry nothing that is worth a look: 12 bytes.
 const MIN: usize = 16;
@@ -26,6 +25,9 @@ const MAX_PADDING: usize = 6;
 
 /// Decodes every run whose content looks like something.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    if !sink.census.run(census::BASE64) {
+        return ControlFlow::Continue(());
+    }
     let mut room = Vec::new();
     for part in sink.open() {
         let bytes = sink.bytes().get(..part.end).unwrap_or_default();
@@ -142,7 +144,7 @@ fn kinds(run: &[u8]) -> u8 {
     if run.len() < LONG {
         return run.iter().fold(0, |all, b| all | KINDS[usize::from(*b)]);
     }
-    let [seen, _] = simd::seen(run, &[ALL, ALL]).kinds;
+    let [seen] = simd::seen(run, &[ALL]).kinds;
     [(0x03, LOWER), (0x0c, UPPER), (0x30, DIGIT), (0xc0, MARK)].iter().filter(|(bits, _)| seen & bits != 0).map(|(_, kind)| kind).sum()
 }
 
@@ -250,7 +252,9 @@ static VALUES: [u8; 256] = {
     values
 };
 
-static MEMBERS: Class = Class::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_");
+/// A run that may be decoded.
+pub(super) const RUN: (Class, u32) = (Class::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"), MIN as u32);
+static MEMBERS: Class = RUN.0;
 
 fn member(byte: u8) -> bool {
     MEMBERS.has(byte)

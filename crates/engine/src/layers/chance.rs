@@ -57,7 +57,9 @@ pub(super) enum Chance {
 }
 
 /// What is printable and no blank.
-static SOLID: Class = Class::of(&super::container::range::<0x5e>(b'!'));
+static SOLID: Class = RUN.0;
+/// A run of those that may be an encoding: none of text is shorter that has more characters than letters, digits and few marks.
+pub(super) const RUN: (Class, u32) = (Class::of(&super::container::range::<0x5e>(b'!')), 20);
 /// Small letters, capitals, digits, what begins an escape.
 static CLASSES: [Class; 4] =
     [Class::of(b"abcdefghijklmnopqrstuvwxyz"), Class::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"), Class::of(b"0123456789"), Class::of(b"%")];

@@ -41,6 +41,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
+    // A mark stands in each row.
+    if bytes.len() <= super::census::SHORT && bytes.len() - simd::count(bytes, &ALPHANUMERIC) < MIN_ROWS {
+        return ControlFlow::Continue(());
+    }
     let mut words = Vec::new();
     simd::masks(bytes, &ALPHANUMERIC, &mut words);
     let mut at = 0;

@@ -54,6 +54,9 @@ impl Disguise {
 
 /// Hands on the stretches of `found`, which overlap here and there, in plain.
 pub(super) fn peel(sink: &mut Sink<'_, '_>, found: &[(Range<usize>, Disguise)]) -> Flow {
+    if found.is_empty() {
+        return ControlFlow::Continue(());
+    }
     let bytes = sink.bytes();
     for disguise in ALL {
         for range in merged(found.iter().filter(|(_, d)| *d == disguise).map(|(range, _)| range.clone())) {

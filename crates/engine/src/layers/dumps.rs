@@ -12,13 +12,15 @@ use super::sink::{Flow, Sink};
 
 /// Fewer bytes are no dump.
 const MIN: usize = 17;
+/// Every byte of one takes two characters or more.
+pub(super) const LEAST: usize = 2 * MIN;
 /// Most groups of one line.
 const MAX_GROUPS: usize = 64;
 
 /// Every dump in a part of the view.
 pub(super) fn peel(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     let bytes = sink.bytes().get(..part.end).unwrap_or_default();
-    if !may_be(bytes.get(part.clone()).unwrap_or_default()) {
+    if part.len() < LEAST || !may_be(bytes.get(part.clone()).unwrap_or_default()) {
         return ControlFlow::Continue(());
     }
     let mut block: Vec<Range<usize>> = Vec::new();

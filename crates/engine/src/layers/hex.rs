@@ -4,6 +4,7 @@ use std::ops::{ControlFlow, Range};
 
 use simd::{Class, next_run};
 
+use super::census;
 use super::chars::hex_digit;
 use super::sink::{Flow, Sink};
 
@@ -12,6 +13,9 @@ const MIN: usize = 12;
 
 /// Decodes every run whose content looks like something.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
+    if !sink.census.run(census::HEX) {
+        return ControlFlow::Continue(());
+    }
     sink.open().into_iter().try_for_each(|part| peel_part(sink, part))
 }
 
@@ -43,12 +47,14 @@ fn swapped(decoded: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// What hex digits, separators and prefixes are made of.
-static MEMBERS: Class = Class::of(b"0123456789abcdefABCDEFx\\,:- \r\n");
+static MEMBERS: Class = RUN.0;
+/// A run of those that may hold so many bytes.
+pub(super) const RUN: (Class, u32) = (Class::of(b"0123456789abcdefABCDEFx\\,:- \r\n"), 2 * MIN as u32);
 
 /// The next run that is long enough at or after `from`, with its bytes.
 fn next(bytes: &[u8], from: usize) -> Option<(Range<usize>, Vec<u8>)> {
     let mut from = from;
-    while let Some(part) = next_run(bytes, from, &MEMBERS, 2 * MIN) {
+    while let Some(part) = next_run(bytes, from, &MEMBERS, RUN.1 as usize) {
         if let Some(found) = within(bytes.get(..part.end)?, from.max(part.start)) {
             return Some(found);
         }

@@ -56,7 +56,7 @@ const BEHIND: usize = 4096;
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
     // What is in leaves is looked at there.
-    if sink.covered() || sink.census.any(super::census::NUL) || memchr::memchr(b'<', bytes).is_none() {
+    if sink.covered() || sink.census.any(super::census::NUL) || !sink.census.any(super::census::ANGLE) {
         return ControlFlow::Continue(());
     }
     let mut line = Line::default();

@@ -20,17 +20,33 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
+    let (many, digits, bits_too) = (many(bytes), sink.census.run(census::DIGITS), sink.census.run(census::BITS));
+    if !many && !digits && !bits_too && bytes.len() < super::dumps::LEAST {
+        return ControlFlow::Continue(());
+    }
     for part in sink.open() {
-        for list in crowded(bytes.get(part.clone()).unwrap_or_default()) {
-            lists(sink, &(list.start + part.start..(list.end + part.start).min(part.end)))?;
+        if many {
+            for list in crowded(bytes.get(part.clone()).unwrap_or_default()) {
+                lists(sink, &(list.start + part.start..(list.end + part.start).min(part.end)))?;
+            }
         }
-        let mut runs = Vec::new();
-        simd::runs(bytes.get(part.clone()).unwrap_or_default(), &DIGITS, 3 * MIN_NUMBERS, &mut runs);
-        runs.iter().try_for_each(|run| triples(sink, run.start + part.start..run.end + part.start))?;
-        bits(sink, &part)?;
+        if digits {
+            let mut runs = Vec::new();
+            simd::runs(bytes.get(part.clone()).unwrap_or_default(), &DIGITS, 3 * MIN_NUMBERS, &mut runs);
+            runs.iter().try_for_each(|run| triples(sink, run.start + part.start..run.end + part.start))?;
+        }
+        if bits_too {
+            bits(sink, &part)?;
+        }
         super::dumps::peel(sink, &part)?;
     }
     ControlFlow::Continue(())
+}
+
+/// Whether there may be enough numbers for a list: of a short text their digits and what stands between them say it.
+fn many(bytes: &[u8]) -> bool {
+    let digits = if bytes.len() <= census::SHORT { simd::count(bytes, &DIGITS) } else { return true };
+    digits >= MIN_NUMBERS && bytes.len() - digits + 1 >= MIN_NUMBERS
 }
 
 /// The stretches in which enough numbers follow each other at short distance to be a list: hardly any, so that what follows is for those only.
@@ -68,7 +84,11 @@ fn crowded(bytes: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-static DIGITS: Class = Class::of(b"0123456789");
+static DIGITS: Class = DIGIT_RUN.0;
+/// Codes of three digits each, with nothing between them.
+pub(super) const DIGIT_RUN: (Class, u32) = (Class::of(b"0123456789"), 3 * MIN_NUMBERS as u32);
+/// Bits of as many bytes.
+pub(super) const BIT_RUN: (Class, u32) = (Class::of(b"01 ,\n\r_"), 8 * MIN_NUMBERS as u32);
 static WORDS: Class = Class::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 fn digits(bytes: &[u8], at: usize) -> usize {
@@ -269,7 +289,7 @@ fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
 }
 
 /// What bits and the separators between their bytes are made of.
-static BITS: Class = Class::of(b"01 ,\n\r_");
+static BITS: Class = BIT_RUN.0;
 
 /// Bits whose groups are no bytes: lines that break anywhere, seven to a character.
 fn all_bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {

@@ -46,8 +46,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     if sink.covered() {
         return ControlFlow::Continue(());
     }
-    lines::peel(sink)?;
-    markup::peel(sink)
+    if sink.census.any(census::LINE) {
+        lines::peel(sink)?;
+    }
+    if sink.census.any(census::ANGLE) { markup::peel(sink) } else { ControlFlow::Continue(()) }
 }
 
 /// What escapes pieces may hold.

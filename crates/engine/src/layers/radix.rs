@@ -7,6 +7,7 @@ use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
 use memchr::memmem::Finder;
 use simd::{Class, count, next_run};
 
+use super::census;
 use super::chance::by_chance;
 use super::container::worth;
 use super::sink::{Flow, Sink};
@@ -22,6 +23,11 @@ const BASE36: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const BASE36_UPPER: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 const DECIMAL: &[u8] = b"0123456789";
 
+/// A number of less bytes carries nothing that is worth a look.
+const MIN_NUMBER: usize = 12;
+/// So many digits have always less bytes: 36 to the 17th and 10 to the 26th are less than 2 to the 88th.
+const FEW_OF_36: usize = 18;
+const FEW_OF_10: usize = 27;
 /// Shorter runs carry nothing that is worth a look.
 const MIN_BASE85: usize = 20;
 /// So many places in one run are tried as its beginning.
@@ -59,11 +65,15 @@ fn usual(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
         (true, false) => &[(BASE36_UPPER, "base36")],
         (false, false) => &[(DECIMAL, "base10")],
     };
+    // In these all are digits, and the bytes of so few are less than are looked at below.
+    if !upper && part.len() < if lower { FEW_OF_36 } else { FEW_OF_10 } || upper && !lower && part.len() < FEW_OF_36 {
+        return sink.work((part.len() * part.len()) as u64 / 32, run.start);
+    }
     for (alphabet, layer) in bases {
         if let Some(digits) = digits(part, alphabet) {
             sink.work((part.len() * part.len()) as u64 / 32, run.start)?;
             let decoded = number(&digits, alphabet.len());
-            if decoded.len() >= 12 && worth(&decoded) {
+            if decoded.len() >= MIN_NUMBER && worth(&decoded) {
                 return sink.run(decoded, run.clone(), layer, None);
             }
         }
@@ -129,9 +139,11 @@ pub(super) fn number(digits: &[u8], base: usize) -> Vec<u8> {
 
 /// Base85 and uuencode, wherever they stand.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    ascii85(sink)?;
+    if sink.census.any(census::TILDE) {
+        ascii85(sink)?;
+    }
     base85(sink)?;
-    uuencode(sink)
+    if sink.census.any(census::LINE) { uuencode(sink) } else { ControlFlow::Continue(()) }
 }
 
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"~>"));
@@ -178,7 +190,7 @@ static ALPHANUMERIC: Class = Class::of(BASE62);
 fn base85(sink: &mut Sink<'_, '_>) -> Flow {
     static ALPHABETS: [(Class, [u8; 256]); 2] = [(Class::of(RFC1924), values(RFC1924)), (Class::of(Z85), values(Z85))];
     let bytes = sink.bytes();
-    if sink.covered() {
+    if !sink.census.run(census::SOLID) || sink.covered() {
         return ControlFlow::Continue(());
     }
     // Both alphabets are printable, and what is by chance in a part of a run is nearly so in all of it.

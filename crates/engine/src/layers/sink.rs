@@ -54,9 +54,6 @@ pub(super) struct Sink<'s, 'a> {
 /// Runs of characters that are printable and no blanks, with how far they look made by chance.
 pub(super) type Solid = Rc<[(Range<usize>, Chance)]>;
 
-/// No encoding of text is shorter that has more characters than letters, digits and few marks.
-const MIN_SOLID: usize = 20;
-
 impl<'s, 'a> Sink<'s, 'a> {
     pub(super) fn new(view: &'s View<'a>, long: &'s [Range<usize>], budget: &'s mut Budget, emit: Emit<'s, 'a>) -> Sink<'s, 'a> {
         Sink {
@@ -217,10 +214,10 @@ impl<'s, 'a> Sink<'s, 'a> {
         Rc::clone(self.breaks.get_or_insert_with(find))
     }
 
-    /// All runs of at least 20 printable characters in which something looks made by chance.
+    /// All runs of at least so many printable characters in which something looks made by chance.
     pub(super) fn solid(&mut self) -> Solid {
         let bytes = self.view.bytes;
-        Rc::clone(self.solid.get_or_insert_with(|| chance::solid(bytes, MIN_SOLID).into()))
+        Rc::clone(self.solid.get_or_insert_with(|| chance::solid(bytes, chance::RUN.1 as usize).into()))
     }
 
     /// Whether grammars handed on most of the view as leaves: what is encoded is in those.

@@ -44,6 +44,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
+    let lines = sink.census.any(super::census::LINE);
+    if !lines && bytes.len() <= super::census::SHORT && simd::count(bytes, &MARKS) < MIN_STEPS {
+        return sink.work(1 + bytes.len() as u64 / 8, 0);
+    }
     let mut done: Vec<Row> = Vec::new();
     let breaks = sink.breaks();
     for row in rows(bytes, &breaks) {

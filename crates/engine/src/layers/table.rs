@@ -3,8 +3,11 @@
 //! Only columns whose name may announce a credential are handed on, cell by cell, with that name as their key.
 
 use std::ops::{ControlFlow, Range};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use memchr::memmem::Finder;
+
+use super::census;
 use super::sink::{Flow, Sink, field, trimmed};
 
 /// The longest head, in bytes.
@@ -19,8 +22,11 @@ type Column = (usize, Arc<str>);
 
 /// Tables of a view.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
-    csv(sink)?;
-    inserts(sink)
+    if sink.census.any(census::LINE) {
+        csv(sink)?;
+    }
+    // The names stand in brackets.
+    if sink.census.any(census::CLOSE) { inserts(sink) } else { ControlFlow::Continue(()) }
 }
 
 /// Rows under the first line, where that is a list of names.
@@ -39,19 +45,18 @@ fn csv(sink: &mut Sink<'_, '_>) -> Flow {
     ControlFlow::Continue(())
 }
 
+static VALUES: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| ["VALUES", "values"].map(Finder::new));
+
 /// The tuples of every `(names) VALUES (…), (…)`.
 fn inserts(sink: &mut Sink<'_, '_>) -> Flow {
-    for word in [&b"VALUES"[..], b"values"] {
-        tuples(sink, word)?;
-    }
-    ControlFlow::Continue(())
+    VALUES.iter().try_for_each(|word| tuples(sink, word))
 }
 
 /// Those behind every `word`.
-fn tuples(sink: &mut Sink<'_, '_>, word: &[u8]) -> Flow {
+fn tuples(sink: &mut Sink<'_, '_>, word: &Finder<'_>) -> Flow {
     let bytes = sink.bytes();
     let mut done = 0;
-    for found in memchr::memmem::find_iter(bytes, word) {
+    for found in word.find_iter(bytes) {
         // What a tuple holds is not taken apart again: each byte is looked at once.
         if found < done {
             continue;
@@ -60,7 +65,7 @@ fn tuples(sink: &mut Sink<'_, '_>, word: &[u8]) -> Flow {
         let Some(names) = before.trim_ascii_end().strip_suffix(b")") else { continue };
         let Some(open) = memchr::memrchr(b'(', names) else { continue };
         let columns = columns(names.get(open + 1..).unwrap_or_default(), b',');
-        let mut at = found + word.len();
+        let mut at = found + word.needle().len();
         while !columns.is_empty() {
             sink.work(1, at)?;
             let gap = bytes.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_whitespace() || **b == b',').count();
@@ -150,7 +155,8 @@ mod tests {
         let limits = Limits::default();
         let mut budget =
             Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: 1 << 20, earned: 0, cuts: Vec::new(), gap: None };
-        let view = View { bytes: text.as_bytes(), kind: None, layer: None, field: None, clipped: false, open: None, quiet: false };
+        let view =
+            View { bytes: text.as_bytes(), kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false };
         let mut out = Vec::new();
         let mut emit = |peeled: Peeled<'_>, _: &mut Budget| {
             if peeled.layer == "cell" {

@@ -2,6 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
+use super::census;
 use super::sink::{Flow, Sink};
 
 /// A single line with less bytes may be chance.
@@ -23,23 +24,34 @@ static XX_VALUES: [u8; 256] = {
 /// Blocks of such lines.
 pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let bytes = sink.bytes();
+    // Most views are one line.
+    if !sink.census.any(census::LINE) && !may_be(bytes.strip_suffix(b"\r").unwrap_or(bytes)) {
+        return ControlFlow::Continue(());
+    }
     let mut blocks = [(false, Vec::new(), None), (true, Vec::new(), None)];
+    // Whether one of them has begun.
+    let mut begun = false;
     let mut at = 0;
     let breaks = sink.breaks();
     for end in breaks.iter().copied().chain([bytes.len()]) {
-        let line = bytes.get(at..end).unwrap_or_default();
+        let from = at;
+        let line = bytes.get(from..end).unwrap_or_default();
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        // A first character stands for 63 at most.
-        let may_be = line.len() % 4 == 1 && line.len() <= 85;
+        let may_be = may_be(line);
+        at = end + 1;
+        if !may_be && !begun {
+            continue;
+        }
+        begun = false;
         for (xx, decoded, run) in &mut blocks {
             if may_be && fits(line, *xx) && decode(line, *xx, decoded) {
-                let start = run.as_ref().map_or(at, |r: &Range<usize>| r.start);
-                *run = Some(start..at + line.len());
+                let start = run.as_ref().map_or(from, |r: &Range<usize>| r.start);
+                *run = Some(start..from + line.len());
+                begun = true;
             } else if run.is_some() {
                 flush(sink, decoded, run.take())?;
             }
         }
-        at = end + 1;
     }
     blocks.into_iter().try_for_each(|(_, mut decoded, run)| flush(sink, &mut decoded, run))
 }
@@ -52,6 +64,11 @@ fn flush(sink: &mut Sink<'_, '_>, decoded: &mut Vec<u8>, run: Option<Range<usize
         }
         _ => ControlFlow::Continue(()),
     }
+}
+
+/// Whether a line may be one of either kind. A first character stands for 63 at most.
+fn may_be(line: &[u8]) -> bool {
+    line.len() % 4 == 1 && line.len() <= 85 && (fits(line, false) || fits(line, true))
 }
 
 fn value(byte: u8, xx: bool) -> Option<u8> {
