@@ -210,6 +210,10 @@ pub(crate) fn peel<'a>(
     budget: &mut Budget,
     emit: Emit<'_, 'a>,
 ) -> ControlFlow<()> {
+    // Identifiers, mostly.
+    if let Some(cost) = radix::number_only(view).filter(|_| disguised.is_empty()) {
+        return if budget.pay(cost, 0) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) };
+    }
     let mut sink = sink::Sink::new(view, long, budget, emit);
     root::peel(&mut sink)?;
     json::peel(&mut sink)?;

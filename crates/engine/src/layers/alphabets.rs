@@ -15,7 +15,7 @@ use super::radix::at_least;
 use super::sink::{Flow, Sink};
 
 /// Shorter runs are identifiers.
-const MIN: usize = 24;
+pub(super) const MIN: usize = 24;
 /// A number of more digits costs too much.
 const MAX_DIGITS: usize = 2048;
 

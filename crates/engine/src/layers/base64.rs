@@ -9,7 +9,7 @@ use super::sink::{Flow, Sink};
 use super::{bounds, census, chance};
 
 /// Shorter runs carry nothing that is worth a look: 12 bytes.
-const MIN: usize = 16;
+pub(super) const MIN: usize = 16;
 /// Raw deflate of anything of interest is not shorter.
 const MIN_DEFLATED: usize = 32;
 /// Characters that are decoded to see a magic; a multiple of four.
@@ -56,8 +56,11 @@ fn one(sink: &mut Sink<'_, '_>, run: Range<usize>, clean: &mut Vec<u8>) -> Flow 
     if kinds & (LOWER | UPPER) == LOWER | UPPER && !chance::encoded(encoded) {
         return ControlFlow::Continue(());
     }
-    cleaned(encoded, clean);
     // Nothing encodes to hex digits alone: that is hexadecimal, or a number.
+    if kinds & MARK == 0 && encoded.iter().all(u8::is_ascii_hexdigit) {
+        return super::radix::alphanumeric(sink, &run);
+    }
+    cleaned(encoded, clean);
     if kinds & MARK == 0 && clean.iter().all(u8::is_ascii_hexdigit) {
         return super::radix::alphanumeric(sink, &run);
     }

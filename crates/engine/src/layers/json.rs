@@ -28,16 +28,23 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let mut names = Names::default();
     let mut marks = Vec::new();
     simd::masks(bytes, &MARKS, &mut marks);
+    // Without escapes a string ends with the next quote.
+    let escapes = sink.census.any(super::census::BACKSLASH);
+    let mut quotes = Vec::new();
+    if !escapes {
+        simd::masks(bytes, &QUOTE, &mut quotes);
+    }
+    let content = |start| if escapes { string(bytes, start) } else { start..next(&quotes, start).unwrap_or(bytes.len()) };
     let mut at = 0;
     while let Some(mark) = next(&marks, at) {
         at = mark;
         match bytes[at] {
             b'"' => {
                 let long = sink.long_string(at + 1);
-                let text = long.clone().unwrap_or_else(|| string(bytes, at + 1));
+                let text = long.clone().unwrap_or_else(|| content(at + 1));
                 let after = text.end + 1;
                 let is_key = bytes.get(after..).and_then(|rest| rest.iter().find(|b| !b.is_ascii_whitespace())) == Some(&b':');
-                let plain = memchr::memchr(b'\\', bytes.get(text.clone()).unwrap_or_default()).is_none();
+                let plain = !escapes || memchr::memchr(b'\\', bytes.get(text.clone()).unwrap_or_default()).is_none();
                 let key = keys.iter().rev().find_map(Clone::clone).filter(|_| !is_key);
                 let name = if plain {
                     let name = is_key.then(|| names.of(bytes.get(text.clone()).unwrap_or_default())).flatten();
@@ -78,6 +85,7 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 
 /// What a document is made of beside numbers and what strings hold.
 static MARKS: Class = Class::of(b"\"{[}],");
+static QUOTE: Class = Class::of(b"\"");
 
 /// The first bit at or after `at`.
 fn next(words: &[u64], at: usize) -> Option<usize> {
@@ -132,7 +140,7 @@ fn string(bytes: &[u8], start: usize) -> Range<usize> {
 /// The content of strings that are long enough to be looked at as views of their own only, in a view that [`peel`] will take apart.
 pub(crate) fn long_strings(view: &View<'_>) -> Vec<Range<usize>> {
     let mut long = Vec::new();
-    if view.bytes.len() < LONG || !looks(view) {
+    if view.bytes.len() < LONG || !looks(view) || all_short(view.bytes) {
         return long;
     }
     let mut at = 0;
@@ -144,6 +152,17 @@ pub(crate) fn long_strings(view: &View<'_>) -> Vec<Range<usize>> {
         }
     }
     long
+}
+
+/// Whether it is clear that no string is long: there are no escapes, and quotes everywhere.
+fn all_short(bytes: &[u8]) -> bool {
+    if memchr::memchr(b'\\', bytes).is_some() {
+        return false;
+    }
+    let mut quotes = Vec::new();
+    simd::masks(bytes, &QUOTE, &mut quotes);
+    // A long string has so many words without a quote inside.
+    !quotes.windows(LONG / 64 - 1).any(|words| words.iter().all(|word| *word == 0))
 }
 
 fn looks(view: &View<'_>) -> bool {

@@ -63,8 +63,11 @@ enum Escaped {
 
 /// Hands on a row that is long enough, and leaves it empty.
 fn flush(sink: &mut Sink<'_, '_>, row: &mut Vec<Range<usize>>, escaped: Escaped) -> Flow {
-    let row = std::mem::take(row);
-    if row.len() >= MIN_PIECES { join(sink, row, escaped) } else { ControlFlow::Continue(()) }
+    if row.len() >= MIN_PIECES {
+        return join(sink, std::mem::take(row), escaped);
+    }
+    row.clear();
+    ControlFlow::Continue(())
 }
 
 /// Hands on the pieces as one text, their escapes undone.

@@ -7,10 +7,10 @@ use data_encoding::{BASE32_NOPAD, BASE32HEX_NOPAD, Encoding};
 use memchr::memmem::Finder;
 use simd::{Class, count, next_run};
 
-use super::census;
 use super::chance::by_chance;
 use super::container::worth;
 use super::sink::{Flow, Sink};
+use super::{View, census};
 use crate::LayerId;
 
 /// A number of more digits costs too much: the work grows with the square.
@@ -37,6 +37,18 @@ const MAX_BEGINS: usize = 8;
 const RFC1924: &[u8; 85] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~";
 /// ZeroMQ RFC 32.
 const Z85: &[u8; 85] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
+
+/// For a view that is nothing but a number, and too short to be anything else in any encoding: what finding that out costs in units of work.
+pub(super) fn number_only(view: &View<'_>) -> Option<u64> {
+    let length = view.bytes.len();
+    let short = length < super::alphabets::MIN && view.kind.is_none() && view.bytes.iter().all(u8::is_ascii_digit);
+    short.then(|| if length < super::base64::MIN { 0 } else { price(length) })
+}
+
+/// What looking into one big number of so many digits costs.
+fn price(digits: usize) -> u64 {
+    (digits * digits) as u64 / 32
+}
 
 /// Tries the bases whose alphabet a run of letters and digits fits. The first that gives something that is worth a look counts.
 pub(super) fn alphanumeric(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
@@ -67,11 +79,11 @@ fn usual(sink: &mut Sink<'_, '_>, run: &Range<usize>) -> Flow {
     };
     // In these all are digits, and the bytes of so few are less than are looked at below.
     if !upper && part.len() < if lower { FEW_OF_36 } else { FEW_OF_10 } || upper && !lower && part.len() < FEW_OF_36 {
-        return sink.work((part.len() * part.len()) as u64 / 32, run.start);
+        return sink.work(price(part.len()), run.start);
     }
     for (alphabet, layer) in bases {
         if let Some(digits) = digits(part, alphabet) {
-            sink.work((part.len() * part.len()) as u64 / 32, run.start)?;
+            sink.work(price(part.len()), run.start)?;
             let decoded = number(&digits, alphabet.len());
             if decoded.len() >= MIN_NUMBER && worth(&decoded) {
                 return sink.run(decoded, run.clone(), layer, None);
@@ -319,7 +331,31 @@ fn uu_line(line: &[u8], out: &mut Vec<u8>) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{Budget, Peeled, peel};
     use super::*;
+
+    fn view(bytes: &[u8]) -> View<'_> {
+        View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: true, unnamed: true }
+    }
+
+    /// What taking a view apart costs.
+    fn spent(bytes: &[u8]) -> u64 {
+        let mut budget = Budget { decoded: 1 << 20, ratio: 200, work: 1 << 20, earned: 0, cuts: Vec::new(), gap: None };
+        let mut emit = |_: Peeled<'_>, _: &mut Budget| ControlFlow::Continue(());
+        assert!(peel(&view(bytes), &[], &[], &mut budget, &mut emit).is_continue());
+        (1 << 20) - budget.work
+    }
+
+    #[test]
+    fn numbers_alone_are_short_of_every_encoding() {
+        for length in 1..40 {
+            let text = "8".repeat(length);
+            let cost = number_only(&view(text.as_bytes()));
+            assert_eq!(cost.is_some(), length < 24);
+            // The same with a mark before it, which no layer takes for a part of it, goes the long way.
+            assert!(cost.is_none_or(|cost| cost == spent(format!("?{text}").as_bytes())), "{length}");
+        }
+    }
 
     #[test]
     fn known_answers_of_every_base() {

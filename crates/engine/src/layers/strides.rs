@@ -49,8 +49,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return sink.work(1 + bytes.len() as u64 / 8, 0);
     }
     let mut done: Vec<Row> = Vec::new();
-    let breaks = sink.breaks();
-    for row in rows(bytes, &breaks) {
+    let breaks = lines.then(|| sink.breaks());
+    for row in rows(bytes, breaks.as_deref().unwrap_or_default()) {
         // The same row seen by a part of its separators, or by every second one.
         let middle = row.first.midpoint(row.last);
         let seen = |d: &Row| d.first <= middle && middle <= d.last && row.stride.is_multiple_of(d.stride);
@@ -92,12 +92,19 @@ fn rows(bytes: &[u8], breaks: &[usize]) -> Vec<Row> {
     lines(bytes, breaks, &mut rows);
     let mut marks = Vec::new();
     simd::masks(bytes, &MARKS, &mut marks);
+    let mut places = Vec::new();
+    // Of few marks it is soon known that none stand in step.
+    if marks.len() <= 2 {
+        simd::in_step(&marks, STRIDES, &mut places);
+        if rows.is_empty() && places.is_empty() {
+            return rows;
+        }
+    }
     // Rulers and indents are no pieces.
     let mut repeats = Vec::new();
     simd::repeats(bytes, &mut repeats);
     marks.iter_mut().zip(&repeats).for_each(|(marks, repeats)| *marks &= !repeats);
     // Marks may be of several kinds, which `step` tells. One stride after the other: a row grows from left to right.
-    let mut places = Vec::new();
     simd::in_step(&marks, STRIDES, &mut places);
     for (at, stride) in places {
         step(bytes, &mut rows, at, stride as usize);
