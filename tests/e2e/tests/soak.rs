@@ -66,7 +66,7 @@ async fn nothing_leaks_nothing_is_lost_and_every_counter_agrees_whatever_fails()
         let chapter = Instant::now();
         world.send();
         while chapter.elapsed() < plan.chapter() && begun.elapsed() + REST < plan.length() || plan == Plan::Short {
-            tokio::time::sleep(plan.gap()).await;
+            tokio::time::sleep(faults.gap()).await;
             let Some(fault) = faults.next(begun.elapsed()) else { break };
             turn += 1;
             note(&format!("{:.1} min: {}", world.memory.minutes(), fault.name()));

@@ -7,6 +7,9 @@ use rand::seq::SliceRandom;
 
 use crate::faults::Fault;
 
+/// How often the policy is changed before anything else, where slopes of memory are bounded.
+const EARLY: usize = 12;
+
 /// The plan of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Plan {
@@ -57,7 +60,7 @@ impl Plan {
     }
 
     /// The time between the end of a fault and the next.
-    pub(crate) fn gap(self) -> Duration {
+    fn gap(self) -> Duration {
         match self {
             Plan::Short => Duration::from_millis(500),
             // With that of the fault itself, one begins every 60 to 90 s; in a run of a few minutes more often, so that there are some.
@@ -79,6 +82,8 @@ impl Plan {
 pub(crate) struct Faults {
     plan: Plan,
     deck: Vec<Fault>,
+    /// Changes of policy that come first, at once.
+    early: usize,
 }
 
 impl Faults {
@@ -88,7 +93,15 @@ impl Faults {
         if plan == Plan::Short {
             deck.reverse();
         }
-        Faults { plan, deck }
+        // An allocator keeps room for two engines in pieces: after some ten changes of policy there is no more to get. Over a long time that would
+        // look like a leak.
+        let early = if plan.bounds_slopes() { EARLY } else { 0 };
+        Faults { plan, deck, early }
+    }
+
+    /// The time until the next one.
+    pub(crate) fn gap(&self) -> Duration {
+        if self.early > 0 { Duration::from_millis(500) } else { self.plan.gap() }
     }
 
     /// The next one at this time of the run; `None`: there is none any more.
@@ -96,6 +109,10 @@ impl Faults {
     /// The gateway is exchanged in the first half of the warm-up only: its Envoy has the other half to open the connections that it keeps, and a
     /// long series then.
     pub(crate) fn next(&mut self, at: Duration) -> Option<Fault> {
+        if let Some(left) = self.early.checked_sub(1) {
+            self.early = left;
+            return Some(Fault::PolicyChanged);
+        }
         loop {
             let Some(fault) = self.deck.pop() else {
                 if self.plan == Plan::Short {
@@ -119,6 +136,7 @@ fn the_short_form_has_every_fault_once_and_the_full_one_exchanges_the_gateway_wh
     assert_eq!(all, Fault::ALL);
     let plan = Plan::Full(Duration::from_secs(45 * 60));
     let mut full = Faults::new(plan);
+    assert!((0..EARLY).all(|_| full.next(Duration::ZERO) == Some(Fault::PolicyChanged)));
     let early: Vec<_> = (0..60).filter_map(|_| full.next(Duration::ZERO)).collect();
     assert_eq!(early.iter().filter(|fault| **fault == Fault::GatewayExchanged).count(), 10);
     assert!((0..60).all(|_| full.next(plan.warm_up() / 2) != Some(Fault::GatewayExchanged)));
