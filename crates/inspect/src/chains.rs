@@ -85,20 +85,30 @@ pub(crate) fn within(engine: &Engine, shards: &[Shard<'_>]) -> Vec<Located> {
     Chains::default().join(ANYWHERE, engine, When { sandbox: "", at: 0, window: 0 }, shards)
 }
 
-/// What was sent before and what is new, one after the other; where the new begins, and where each new value stands.
-fn joined<'s, 'a>(chain: &Chain, fresh: &[&'s Shard<'a>]) -> (Zeroizing<String>, usize, Vec<(Range<usize>, &'s Shard<'a>)>) {
-    let before = chain.iter().map(|(_, sent)| sent.len()).sum::<usize>();
-    let whole = before + fresh.iter().map(|shard| shard.text.len()).sum::<usize>();
-    // As large as it will be: no copy is left behind where it grows.
-    let mut text = Zeroizing::new(String::with_capacity(whole));
-    chain.iter().for_each(|(_, sent)| text.push_str(sent));
-    let mut ends = Vec::with_capacity(fresh.len());
-    for shard in fresh {
-        let start = text.len();
-        text.push_str(shard.text);
-        ends.push((start..text.len(), *shard));
+/// What was sent before and what is new, one after the other.
+struct Joined<'s, 'a> {
+    text: Zeroizing<String>,
+    /// Where the new begins.
+    before: usize,
+    /// Where each new value stands.
+    ends: Vec<(Range<usize>, &'s Shard<'a>)>,
+}
+
+impl<'s, 'a> Joined<'s, 'a> {
+    fn of(chain: &Chain, fresh: &[&'s Shard<'a>]) -> Joined<'s, 'a> {
+        let before = chain.iter().map(|(_, sent)| sent.len()).sum::<usize>();
+        let whole = before + fresh.iter().map(|shard| shard.text.len()).sum::<usize>();
+        // As large as it will be: no copy is left behind where it grows.
+        let mut text = Zeroizing::new(String::with_capacity(whole));
+        chain.iter().for_each(|(_, sent)| text.push_str(sent));
+        let mut ends = Vec::with_capacity(fresh.len());
+        for shard in fresh {
+            let start = text.len();
+            text.push_str(shard.text);
+            ends.push((start..text.len(), *shard));
+        }
+        Joined { text, before, ends }
     }
-    (text, before, ends)
 }
 
 impl Chains {
@@ -119,13 +129,11 @@ impl Chains {
         // What is sent again says nothing new.
         let fresh: Vec<&Shard<'_>> = shards.iter().filter(|shard| chain.iter().all(|(_, sent)| sent.as_str() != shard.text)).collect();
         let said = (!chain.is_empty() || fresh.len() > 1) && fresh.iter().any(|shard| shard.is_odd());
-        let (text, before, ends) = if said { joined(chain, &fresh) } else { Default::default() };
+        let joined = said.then(|| Joined::of(chain, &fresh));
         chain.extend(fresh.iter().map(|shard| (when.at, Zeroizing::new(shard.text.to_owned()))));
         let surplus = chain.len().saturating_sub(MAX_VALUES);
         chain.drain(..surplus);
-        if !said {
-            return Vec::new();
-        }
+        let Some(Joined { text, before, ends }) = joined else { return Vec::new() };
         // What counts stands there as it was sent: nothing need be taken apart.
         let report = engine.scan_plain(&Kind::body(Media::default()), text.as_bytes());
         let sure = report.findings.into_iter().filter(|f| f.confidence >= Confidence::High && f.trail.is_empty());
