@@ -56,11 +56,19 @@ struct Part {
     backoff: Duration,
 }
 
+/// How long the allocator keeps what is free, in milliseconds: a second, if nobody says. A push of 200 MiB then leaves the scanner 250 MiB
+/// larger rather than 40, and nothing was seen to be faster for it.
+const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+
 impl Part {
     fn spawn(&mut self) -> Result<()> {
         let log =
             File::options().create(true).append(true).open(&self.log).with_context(|| format!("cannot write {}", self.log.display()))?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        if std::env::var_os(PURGE_DELAY).is_none() {
+            command.env(PURGE_DELAY, "0");
+        }
+        let child = command
             .args(&self.args)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
