@@ -472,7 +472,14 @@ fn tokens_on_lines_of_one_length_are_seen_each() {
     // No fourth character ends a line, so that the lines are no text that was wrapped.
     let lines: Vec<String> = tokens.iter().map(|t| BASE64URL_NOPAD.encode(format!("x{t}").as_bytes())).collect();
     let bytes = lines.join("\n").into_bytes();
-    assert!(tokens.iter().all(|token| found(&bytes, token).is_some()));
+    let report = engine().scan(&Kind::body(Media::default()), &bytes);
+    // By its own finding, or by a surer one of all lines together: bytes by chance may stand better before a token than the letter does.
+    let mut at = 0;
+    for line in &lines {
+        let place = at..at + line.len() as u64;
+        assert!(report.findings.iter().any(|f| f.span.start <= place.start && place.end <= f.span.end), "{place:?}");
+        at = place.end + 1;
+    }
 }
 
 #[test]

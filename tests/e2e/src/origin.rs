@@ -173,7 +173,7 @@ impl Origin {
         self.shared.log.forget();
     }
 
-    /// The decrypted bytes of every connection that was opened so far, in order; of a failed TLS handshake, none.
+    /// The decrypted bytes of every connection that was opened so far and not forgotten, in order; of a failed TLS handshake, none.
     #[must_use]
     pub fn connections(&self) -> Vec<Vec<u8>> {
         self.shared.log.connections()

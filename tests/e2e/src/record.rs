@@ -86,6 +86,7 @@ struct State {
     /// By number, so that forgetting does not mix up those that are still open.
     connections: BTreeMap<usize, Vec<u8>>,
     requests_before: usize,
+    connections_before: usize,
     next_connection: usize,
 }
 
@@ -146,6 +147,7 @@ impl Log {
         state.requests_before += state.requests.len();
         state.requests.clear();
         state.connections.clear();
+        state.connections_before = state.next_connection;
     }
 
     /// Takes the requests that have ended, up to the first that has not.
@@ -175,7 +177,9 @@ impl Log {
     }
 
     pub(crate) fn connections(&self) -> Vec<Vec<u8>> {
-        self.state().connections.values().cloned().collect()
+        // Not those of before, over which something still came: the end of a handshake, mostly.
+        let state = self.state();
+        state.connections.range(state.connections_before..).map(|(_, bytes)| bytes.clone()).collect()
     }
 
     pub(crate) fn contains(&self, needle: &[u8]) -> bool {

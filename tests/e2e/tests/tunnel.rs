@@ -15,6 +15,17 @@ async fn fronting_is_refused_on_tls_and_plain_tunnels() {
 }
 
 #[tokio::test]
+async fn a_handshake_that_asks_for_another_name_than_the_request_is_refused() {
+    let stack = Stack::start(&[]).await;
+    for (name, status) in [("sink.example.net", 200), ("api.github.com", 403)] {
+        let mut connection = stack.client.tls("sink.example.net:443", name).await.expect("a tunnel");
+        connection.send(b"GET / HTTP/1.1\r\nHost: sink.example.net\r\n\r\n").await.expect("sent");
+        assert_eq!(connection.response("GET").await.expect("an answer").status, status, "{name}");
+    }
+    assert_eq!(stack.origin.requests().len(), 1);
+}
+
+#[tokio::test]
 async fn ssh_and_random_bytes_in_a_tunnel_reach_nobody() {
     let stack = Stack::start(&[]).await;
     for bytes in [&b"SSH-2.0-OpenSSH_9.6\r\n"[..], &[0, 1, 2, 3, 255, 254, 253, 9, 9, 9]] {
