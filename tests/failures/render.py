@@ -2,13 +2,13 @@
 
 import datetime
 import json
-import os
 import pathlib
-import platform
-import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from measured import machine, revision  # noqa: E402
+
 BODIES = ["none", "small", "large", "streaming"]
 MODES = ["fail-closed", "fail-open"]
 
@@ -85,18 +85,6 @@ def summary(cells):
         f"Fail-open: {requests} requests passed unscanned, {counted} counted; of the {len(answered)} of them that the origin answered, {len(marked)} marked. "
         f"The longest wait of a client: {slowest:.1f} s."
     )
-
-
-def revision():
-    def git(*args):
-        return subprocess.run(["git", *args], capture_output=True, text=True, cwd=HERE, check=True).stdout.strip()
-
-    return git("rev-parse", "--short=10", "HEAD") + (" with changes" if git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def machine():
-    names = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")]
-    return f"{len(os.sched_getaffinity(0))} processors ({names[0] if names else platform.machine()}), Linux {platform.release()}"
 
 
 def main():

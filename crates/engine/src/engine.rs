@@ -166,8 +166,7 @@ impl Engine {
 
     /// How many detectors match in `bytes` as they stand, nothing taken apart: the matcher alone, for measuring it.
     pub fn matches(&self, bytes: &[u8]) -> usize {
-        let view =
-            crate::layers::View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false };
+        let view = crate::layers::View::of(bytes);
         self.0.matcher.find(&view, &[], &mut self.scanner().budget(bytes.len() as u64)).matches.len()
     }
 

@@ -87,7 +87,12 @@ pub(crate) struct View<'a> {
     pub(crate) unnamed: bool,
 }
 
-impl View<'_> {
+impl<'a> View<'a> {
+    /// Bytes of which nothing is known.
+    pub(crate) fn of(bytes: &'a [u8]) -> View<'a> {
+        View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false }
+    }
+
     /// What names these bytes: the nearest enclosing key, or the header whose value they are.
     pub(crate) fn name(&self) -> Option<&str> {
         let header = match self.kind.map(|k| &k.location) {

@@ -152,7 +152,7 @@ impl Matcher {
 
     /// What each anchor costs on `bytes`.
     pub(crate) fn costs(&self, bytes: &[u8]) -> Vec<AnchorCost> {
-        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false };
+        let view = View::of(bytes);
         let mut costs: std::collections::BTreeMap<(usize, Vec<u8>), AnchorCost> = std::collections::BTreeMap::new();
         self.prefilter.each(bytes, |at, target| {
             let rule = &self.rules[target.rule];
@@ -311,7 +311,7 @@ fn disguised(rule: &Rule, view: &View<'_>, at: &Range<usize>, disguise: Disguise
         Disguise::Reversed => (window.end - at.end..window.end - at.start, window.end < view.bytes.len()),
         _ => (at.start - window.start..at.end - window.start, window.start > 0),
     };
-    let inner = View { bytes: &plain, kind: None, layer: None, field: None, clipped, open: None, quiet: false, unnamed: false };
+    let inner = View { clipped, ..View::of(&plain) };
     if rule.may_begin(&inner, &hit) && rule.confirm(&inner, &hit, 0).is_some_and(|(_, hit)| hit.is_some()) {
         found.disguised.push((window, disguise));
     }

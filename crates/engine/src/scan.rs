@@ -45,6 +45,12 @@ pub(crate) struct Window<'w> {
     pub(crate) open: bool,
 }
 
+impl Window<'_> {
+    fn view(&self) -> View<'_> {
+        View { kind: Some(self.kind), clipped: self.clipped, open: self.open.then_some(0), ..View::of(self.bytes) }
+    }
+}
+
 /// The layers between the location and the view at hand.
 #[derive(Debug)]
 struct Path<'p> {
@@ -157,40 +163,21 @@ impl Scanner<'_> {
     /// Scans one window. Spans are offsets in its bytes.
     pub(crate) fn scan(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
         let mut found = Found::default();
-        let open = window.open.then_some(0);
-        let view = View {
-            bytes: window.bytes,
-            kind: Some(window.kind),
-            layer: None,
-            field: None,
-            clipped: window.clipped,
-            open,
-            quiet: false,
-            unnamed: false,
-        };
-        self.view(&view, None, budget, &mut found);
-        let parts = self.join(&mut found);
-        known::inherit(&mut found.findings);
-        Report { findings: settle(found.findings), coverage: found.coverage, parts }
+        self.view(&window.view(), None, budget, &mut found);
+        self.report(found)
     }
 
     /// Scans one window as it stands: nothing is taken apart.
     pub(crate) fn plain(&self, window: &Window<'_>, budget: &mut Budget) -> Report {
         let mut found = Found::default();
-        let open = window.open.then_some(0);
-        let view = View {
-            bytes: window.bytes,
-            kind: Some(window.kind),
-            layer: None,
-            field: None,
-            clipped: window.clipped,
-            open,
-            quiet: false,
-            unnamed: false,
-        };
-        self.stands(&view, None, &[], budget, &mut found);
+        self.stands(&window.view(), None, &[], budget, &mut found);
         found.gap(None, budget);
+        self.report(found)
+    }
+
+    fn report(&self, mut found: Found) -> Report {
         let parts = self.join(&mut found);
+        known::inherit(&mut found.findings);
         Report { findings: settle(found.findings), coverage: found.coverage, parts }
     }
 

@@ -36,7 +36,7 @@ pub fn play(mut data: &[u8]) {
             2 => Some(Event::StreamExpired),
             n => translate::event(
                 message(n, content),
-                &translate::Seen::default(),
+                &mut translate::Seen::default(),
                 |_| ("fuzz".to_owned(), Identity::Given),
                 || "id".to_owned(),
             ),

@@ -335,7 +335,7 @@ mod tests {
     use super::*;
 
     fn view(bytes: &[u8]) -> View<'_> {
-        View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: true, unnamed: true }
+        View { quiet: true, unnamed: true, ..View::of(bytes) }
     }
 
     /// What taking a view apart costs.

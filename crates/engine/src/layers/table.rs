@@ -155,8 +155,7 @@ mod tests {
         let limits = Limits::default();
         let mut budget =
             Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: 1 << 20, earned: 0, cuts: Vec::new(), gap: None };
-        let view =
-            View { bytes: text.as_bytes(), kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false };
+        let view = View::of(text.as_bytes());
         let mut out = Vec::new();
         let mut emit = |peeled: Peeled<'_>, _: &mut Budget| {
             if peeled.layer == "cell" {

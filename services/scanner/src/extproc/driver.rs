@@ -108,7 +108,7 @@ impl Driver {
             };
             let event = tokio::select! {
                 message = self.inbound.message() => match message {
-                    Ok(Some(message)) => translate::event(message, &self.seen, |seen| self.doorman.who(seen), crate::record::request_id),
+                    Ok(Some(message)) => translate::event(message, &mut self.seen, |seen| self.doorman.who(seen), crate::record::request_id),
                     // The client or Envoy went away: there is nobody to decide for.
                     Ok(None) | Err(_) => {
                         self.recorder.end(End::Aborted);

@@ -11,7 +11,7 @@ use tonic::metadata::MetadataMap;
 use super::session::{Arrival, Event};
 
 /// What envoy/envoy.yaml says with each stream. Not attributes of ext_proc: each of those is an expression that Envoy evaluates anew for
-/// every request, and together they took a quarter of its time.
+/// every request.
 const CHAIN: &str = "x-portcullis-chain";
 const SERVER_NAME: &str = "x-portcullis-server-name";
 const SOURCE: &str = "x-portcullis-source";
@@ -24,7 +24,8 @@ const CHAIN_PLAIN: &str = "tunnel_plain";
 const NOTHING: &str = "-";
 
 /// What the gateway itself saw of a request: where it came in, and who sends.
-#[derive(Debug, Clone, Default)]
+// No `Debug`: credentials are in it.
+#[derive(Default)]
 pub(crate) struct Seen {
     /// The filter chain: that of a tunnel, or none.
     pub(crate) chain: Option<String>,
@@ -55,14 +56,15 @@ impl Seen {
 }
 
 /// The event of a message; `None` for messages that say nothing about the request (responses, flow control). `who` names the sandbox.
+/// What was seen goes with the head: credentials are kept no longer.
 pub(crate) fn event(
     message: ProcessingRequest,
-    seen: &Seen,
+    seen: &mut Seen,
     who: impl FnOnce(&Seen) -> (String, Identity),
     request_id: impl FnOnce() -> String,
 ) -> Option<Event> {
     Some(match message.request? {
-        Request::RequestHeaders(headers) => Event::Head(Box::new(arrival(headers, seen, who, request_id()))),
+        Request::RequestHeaders(headers) => Event::Head(Box::new(arrival(headers, &std::mem::take(seen), who, request_id()))),
         Request::RequestBody(body) => Event::Body { bytes: Bytes::from(body.body), end: body.end_of_stream },
         Request::RequestTrailers(trailers) => Event::Trailers(headers_of(trailers.trailers)),
         Request::ResponseHeaders(_) | Request::ResponseBody(_) | Request::ResponseTrailers(_) => return None,

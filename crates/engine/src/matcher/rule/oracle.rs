@@ -32,7 +32,7 @@ impl Oracle {
 
     /// What one of the two ways finds and the other does not: detectors and places, no content.
     pub fn differences(&self, bytes: &[u8]) -> Vec<String> {
-        let view = View { bytes, kind: None, layer: None, field: None, clipped: false, open: None, quiet: false, unnamed: false };
+        let view = View::of(bytes);
         let limits = Limits::default();
         let mut budget =
             Budget { decoded: limits.decoded_bytes, ratio: limits.ratio, work: u64::MAX, earned: 0, cuts: Vec::new(), gap: None };
