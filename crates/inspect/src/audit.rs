@@ -1,7 +1,6 @@
 //! The audit record: one line a request, for the house.
 
-use std::fmt::Write as _;
-
+use data_encoding::HEXLOWER;
 use engine::{Coverage, Location};
 use policy::Reason;
 use serde::Serialize;
@@ -10,25 +9,25 @@ use crate::{Facts, Outcome};
 
 /// One request in the audit log. It names hosts and detectors, never paths, values or secrets.
 #[derive(Debug, Clone, Serialize)]
-pub struct AuditRecord {
+pub struct AuditRecord<'a> {
     /// When it was decided: RFC 3339, UTC. The caller's clock.
     pub time: String,
     /// The request's id, which the client was told too.
-    pub request_id: String,
+    pub request_id: &'a str,
     /// The sandbox's name.
-    pub sandbox: String,
+    pub sandbox: &'a str,
     /// How that is known: `token`, `certificate`, `address`, `given`, `unknown`, or `refused`.
     pub identity: &'static str,
     /// The id of the token; never the token.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<String>,
+    pub token: Option<&'a str>,
     /// The policy's groups that the sandbox is in.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub groups: Vec<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub groups: &'a [String],
     /// The method.
-    pub method: String,
+    pub method: &'a str,
     /// The host; `(masked)` where a secret was found in it.
-    pub host: String,
+    pub host: &'a str,
     /// The port.
     pub port: u16,
     /// `allow`, `redact` or `deny`.
@@ -37,7 +36,7 @@ pub struct AuditRecord {
     pub reason: &'static str,
     /// The rule of the policy that decided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule: Option<String>,
+    pub rule: Option<&'a str>,
     /// What a rule that only watches (`mode: monitor`) would have done.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub would: Option<AuditWould>,
@@ -137,9 +136,9 @@ fn is_zero(n: &u64) -> bool {
     *n == 0
 }
 
-impl AuditRecord {
+impl<'a> AuditRecord<'a> {
     /// The record of an outcome.
-    pub fn new(time: String, facts: &Facts, outcome: &Outcome, micros: u64) -> AuditRecord {
+    pub fn new(time: String, facts: &'a Facts, outcome: &'a Outcome, micros: u64) -> AuditRecord<'a> {
         let (coverage, gap) = match outcome.coverage {
             Coverage::Complete => ("complete", None),
             Coverage::Partial { gap, .. } => ("partial", Some(gap.as_str())),
@@ -147,17 +146,17 @@ impl AuditRecord {
         let masked = outcome.found_at(&Location::Host);
         AuditRecord {
             time,
-            request_id: facts.request_id.clone(),
-            sandbox: facts.sandbox.clone(),
+            request_id: &facts.request_id,
+            sandbox: &facts.sandbox,
             identity: facts.identity.as_str(),
-            token: facts.identity.token().map(str::to_owned),
-            groups: outcome.groups.clone(),
-            method: facts.method.clone(),
-            host: if masked { "(masked)".to_owned() } else { facts.host.clone() },
+            token: facts.identity.token(),
+            groups: &outcome.groups,
+            method: &facts.method,
+            host: if masked { "(masked)" } else { &facts.host },
             port: facts.port,
             verdict: outcome.verdict.action.as_str(),
             reason: outcome.verdict.reason.as_str(),
-            rule: outcome.rule.as_deref().map(str::to_owned),
+            rule: outcome.rule.as_deref(),
             would: AuditWould::of(outcome),
             provider_fetch: AuditFetch::of(outcome),
             coverage,
@@ -167,8 +166,8 @@ impl AuditRecord {
             body_bytes: outcome.body_bytes,
             micros,
             cached: outcome.cached,
-            policy: hex(&outcome.policy),
-            engine: hex(&outcome.engine.0),
+            policy: HEXLOWER.encode(&outcome.policy),
+            engine: HEXLOWER.encode(&outcome.engine.0),
         }
     }
 }
@@ -189,12 +188,4 @@ impl AuditFinding {
         };
         outcome.findings.iter().map(one).collect()
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, b| {
-        // Writing to a String cannot fail.
-        let _written = write!(text, "{b:02x}");
-        text
-    })
 }

@@ -41,7 +41,7 @@ pub struct Facts {
 const INVALID: &str = "(invalid)";
 
 impl Facts {
-    /// The facts of `head`. Take them before [`crate::Inspector::open`], which consumes it.
+    /// The facts of `head`.
     pub fn of(head: &Head) -> Facts {
         let method = if normal::is_method(&head.method) { head.method.to_ascii_uppercase() } else { INVALID.to_owned() };
         let (host, port) = match Destination::parse(&head.authority, head.tls) {

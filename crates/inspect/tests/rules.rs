@@ -126,7 +126,8 @@ fn a_rule_that_only_watches_changes_nothing_and_is_written_down() {
     let watched = |host: &str, at: u64| {
         let request = head(host, at, &[], false);
         let (outcome, _) = post(&inspector, &request, b"a body of more than ten bytes");
-        let record = AuditRecord::new(String::new(), &Facts::of(&request), &outcome, 0);
+        let facts = Facts::of(&request);
+        let record = AuditRecord::new(String::new(), &facts, &outcome, 0);
         let json: serde_json::Value = serde_json::to_value(record).expect("JSON");
         (outcome.verdict.action, json["would"]["reason"].as_str().map(str::to_owned), json["would"]["rule"].as_str().map(str::to_owned))
     };

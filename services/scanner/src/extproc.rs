@@ -23,6 +23,7 @@ use crate::doorman::Doorman;
 use crate::record::Recorder;
 
 use admission::Admission;
+use driver::{Begun, Driver, Guard};
 use protocol::Protocol;
 use session::Session;
 
@@ -67,22 +68,16 @@ impl ExternalProcessor for Processor {
             self.recorder.metrics().streams_refused.inc();
             return Err(Status::resource_exhausted("too many streams"));
         };
-        let parent = telemetry::parent_of(&|key| request.metadata().get(key).and_then(|v| v.to_str().ok()).map(str::to_owned));
-        let (answers, receiver) = mpsc::channel(WAITING_ANSWERS);
-        let guard = driver::Guard::new(answers).map_err(|()| Status::internal("no room for an answer"))?;
         let session = Session::new(self.inspector.clone());
-        let driver = driver::Driver {
-            session,
-            doorman: self.doorman.clone(),
-            admission: self.admission.clone(),
-            guard,
-            recorder: self.recorder.clone(),
-            seen: translate::Seen::of(request.metadata()),
-            inbound: request.into_inner(),
-            parent,
+        let driver = Driver::new(session, self.doorman.clone(), self.admission.clone(), self.recorder.clone(), request);
+        let (driver, first) = match driver.begin().await? {
+            Begun::Decided(messages) => return Ok(Response::new(Box::pin(tokio_stream::iter(messages.into_iter().map(Ok))))),
+            Begun::Open(driver, first) => (driver, first),
         };
+        let (answers, receiver) = mpsc::channel(WAITING_ANSWERS);
+        let guard = Guard::new(answers).map_err(|()| Status::internal("no room for an answer"))?;
         tokio::spawn(async move {
-            driver.run().await;
+            driver.run(first, guard).await;
             drop(permit);
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))

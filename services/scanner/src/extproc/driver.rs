@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use inspect::Share;
-use telemetry::TraceParent;
 use tokio::sync::mpsc;
 use tokio::time;
-use tonic::{Code, Status, Streaming};
-use tracing::Instrument;
+use tonic::{Request, Status, Streaming};
+use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Admission;
@@ -46,9 +45,9 @@ impl Guard {
         self.last = None;
     }
 
-    fn fail(mut self, code: Code, why: &'static str) {
+    fn fail(mut self, status: Status) {
         if let Some(last) = self.last.take() {
-            last.send(Err(Status::new(code, why)));
+            last.send(Err(status));
         }
     }
 }
@@ -61,21 +60,68 @@ impl Drop for Guard {
     }
 }
 
+/// A stream under way, as the metrics count it: dropped without an end, it was aborted.
+#[derive(Debug)]
+struct Life {
+    recorder: Recorder,
+    ended: bool,
+}
+
+impl Life {
+    fn begin(recorder: Recorder) -> Life {
+        recorder.metrics().streams.inc();
+        Life { recorder, ended: false }
+    }
+
+    fn end(&mut self, end: End) {
+        self.ended = true;
+        self.recorder.end(end);
+    }
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.recorder.end(End::Aborted);
+        }
+        self.recorder.metrics().streams.dec();
+    }
+}
+
 /// One stream.
 pub(super) struct Driver {
-    pub(super) session: Session,
-    pub(super) doorman: Doorman,
-    pub(super) admission: Admission,
-    pub(super) guard: Guard,
-    pub(super) recorder: Recorder,
-    pub(super) seen: translate::Seen,
-    pub(super) inbound: Streaming<ProcessingRequest>,
-    pub(super) parent: Option<TraceParent>,
+    session: Session,
+    doorman: Doorman,
+    admission: Admission,
+    seen: translate::Seen,
+    inbound: Streaming<ProcessingRequest>,
+    /// Its share of the room, once there is a head.
+    place: Option<Share>,
+    begun: time::Instant,
+    deadline: time::Instant,
+    /// Time spent on it.
+    busy: Duration,
+    /// For traces, which take spans of any level. Not for the log, which would format one for every request and never print it.
+    span: Span,
+    life: Life,
+}
+
+/// What became of a stream's first message.
+pub(super) enum Begun {
+    /// All is said: these messages, and the stream ends.
+    Decided(Vec<ProcessingResponse>),
+    /// These messages, and the rest goes on.
+    Open(Box<Driver>, Vec<ProcessingResponse>),
 }
 
 impl Driver {
-    pub(super) async fn run(mut self) {
-        // For traces, which take spans of any level. Not for the log, which would format one for every request and never print it.
+    pub(super) fn new(
+        session: Session,
+        doorman: Doorman,
+        admission: Admission,
+        recorder: Recorder,
+        request: Request<Streaming<ProcessingRequest>>,
+    ) -> Box<Driver> {
         let span = tracing::debug_span!(
             "scan",
             otel.kind = "server",
@@ -83,79 +129,137 @@ impl Driver {
             reason = tracing::field::Empty,
             body_bytes = tracing::field::Empty
         );
-        if let Some(parent) = self.parent.take()
+        let said = |key: &str| request.metadata().get(key).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        if let Some(parent) = telemetry::parent_of(&said)
             && let Err(error) = span.set_parent(parent)
         {
             tracing::debug!(%error, "the span is not joined to its caller's");
         }
-        self.recorder.metrics().streams.inc();
-        let streams = self.recorder.metrics().streams.clone();
-        self.serve().instrument(span).await;
-        streams.dec();
+        let seen = translate::Seen::of(request.metadata());
+        let begun = time::Instant::now();
+        Box::new(Driver {
+            session,
+            doorman,
+            admission,
+            seen,
+            inbound: request.into_inner(),
+            place: None,
+            begun,
+            deadline: begun + FIRST_MESSAGE,
+            busy: Duration::ZERO,
+            span,
+            life: Life::begin(recorder),
+        })
     }
 
-    async fn serve(mut self) {
-        let limits = self.session.limits();
-        let begun = time::Instant::now();
-        let mut busy = Duration::ZERO;
-        let mut deadline = begun + FIRST_MESSAGE;
-        let mut place: Option<Share> = None;
-        loop {
-            let (alarm, at) = match self.session.waiting() {
-                Waiting::Stream => (Event::StreamExpired, deadline),
-                Waiting::Pause => (Event::Pause, deadline.min(time::Instant::now() + limits.pause)),
-                Waiting::Hold => (Event::HoldExpired, deadline.min(time::Instant::now() + limits.hold_timeout)),
-            };
-            let event = tokio::select! {
-                message = self.inbound.message() => match message {
-                    Ok(Some(message)) => translate::event(message, &mut self.seen, |seen| self.doorman.who(seen), crate::record::request_id),
-                    // The client or Envoy went away: there is nobody to decide for.
-                    Ok(None) | Err(_) => {
-                        self.recorder.end(End::Aborted);
-                        return self.guard.fail(Code::Cancelled, "the request ended before it was decided");
-                    }
-                },
-                () = time::sleep_until(at) => Some(if at >= deadline { Event::StreamExpired } else { alarm }),
-            };
-            let Some(event) = event else { continue };
-            let event = match event {
-                Event::Head(arrival) if place.is_none() => {
-                    deadline = begun + limits.stream_timeout;
-                    place = self.admission.enter(&arrival.head.sandbox);
-                    if place.is_some() { Event::Head(arrival) } else { Event::TooMany(arrival) }
+    /// Takes the head. Most requests have no body and are decided here, in the task that took the stream, without one of their own.
+    ///
+    /// # Errors
+    /// The status with which the stream ends.
+    pub(super) async fn begin(mut self: Box<Self>) -> Result<Begun, Status> {
+        let span = self.span.clone();
+        async move {
+            let messages = loop {
+                if let Some(event) = self.event().await? {
+                    break self.step(event).await?;
                 }
-                event => event,
             };
-            for reply in self.answers(event, place.as_ref(), &mut busy).await {
-                match replies::messages(reply, self.session.headers(), self.session.request_id()) {
-                    Ok(messages) => {
-                        for message in messages {
-                            // The stream's own end is the only thing that is not waited for without bound.
-                            if !matches!(time::timeout(ANSWER, self.guard.answers.send(Ok(message))).await, Ok(Ok(()))) {
-                                self.recorder.end(End::Aborted);
-                                return self.guard.fail(Code::DeadlineExceeded, "an answer was not taken");
-                            }
-                        }
-                    }
-                    Err(why) => {
-                        self.recorder.end(End::Protocol);
-                        self.record(busy);
-                        return self.guard.fail(Code::InvalidArgument, why);
-                    }
-                }
+            if !self.session.over() {
+                return Ok(Begun::Open(self, messages));
             }
-            if self.session.over() {
-                self.record(busy);
-                self.recorder.end(End::Decided);
-                return self.guard.done();
-            }
+            self.record(End::Decided);
+            Ok(Begun::Decided(messages))
+        }
+        .instrument(span)
+        .await
+    }
+
+    /// Goes on after `first`, which are still to be sent.
+    pub(super) async fn run(mut self: Box<Self>, first: Vec<ProcessingResponse>, guard: Guard) {
+        let span = self.span.clone();
+        let ended = self.serve(first, &guard).instrument(span).await;
+        // What the metrics say of it is true before Envoy can know of the end.
+        drop(self);
+        match ended {
+            Ok(()) => guard.done(),
+            Err(status) => guard.fail(status),
         }
     }
 
-    /// What follows from an event. Long work waits for its turn, and is refused when none comes.
-    async fn answers(&mut self, event: Event, place: Option<&Share>, busy: &mut Duration) -> Vec<Reply> {
+    async fn serve(&mut self, first: Vec<ProcessingResponse>, guard: &Guard) -> Result<(), Status> {
+        self.send(first, guard).await?;
+        while !self.session.over() {
+            if let Some(event) = self.event().await? {
+                let messages = self.step(event).await?;
+                self.send(messages, guard).await?;
+            }
+        }
+        self.record(End::Decided);
+        Ok(())
+    }
+
+    async fn send(&mut self, messages: Vec<ProcessingResponse>, guard: &Guard) -> Result<(), Status> {
+        for message in messages {
+            // The stream's own end is the only thing that is not waited for without bound.
+            if !matches!(time::timeout(ANSWER, guard.answers.send(Ok(message))).await, Ok(Ok(()))) {
+                return Err(Status::deadline_exceeded("an answer was not taken"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The next event, from Envoy or the clock; none for messages that say nothing of the request.
+    async fn event(&mut self) -> Result<Option<Event>, Status> {
+        let limits = self.session.limits();
+        let now = time::Instant::now();
+        // Messages that keep coming must not keep the clock from being read.
+        if now >= self.deadline {
+            return Ok(Some(Event::StreamExpired));
+        }
+        let (alarm, at) = match self.session.waiting() {
+            Waiting::Stream => (Event::StreamExpired, self.deadline),
+            Waiting::Pause => (Event::Pause, self.deadline.min(now + limits.pause)),
+            Waiting::Hold => (Event::HoldExpired, self.deadline.min(now + limits.hold_timeout)),
+        };
+        tokio::select! {
+            // Mostly a message is there: then no alarm is set.
+            biased;
+            message = self.inbound.message() => match message {
+                Ok(Some(message)) => Ok(translate::event(message, &mut self.seen, |seen| self.doorman.who(seen), crate::record::request_id)),
+                // The client or Envoy went away: there is nobody to decide for.
+                Ok(None) | Err(_) => Err(Status::cancelled("the request ended before it was decided")),
+            },
+            () = time::sleep_until(at) => Ok(Some(if at >= self.deadline { Event::StreamExpired } else { alarm })),
+        }
+    }
+
+    /// The messages that follow from an event.
+    async fn step(&mut self, event: Event) -> Result<Vec<ProcessingResponse>, Status> {
+        let event = match event {
+            Event::Head(arrival) if self.place.is_none() => {
+                self.deadline = self.begun + self.session.limits().stream_timeout;
+                self.place = self.admission.enter(&arrival.head.sandbox);
+                if self.place.is_some() { Event::Head(arrival) } else { Event::TooMany(arrival) }
+            }
+            event => event,
+        };
+        let mut messages = Vec::new();
+        for reply in self.answers(event).await {
+            match replies::messages(reply, self.session.headers(), self.session.request_id()) {
+                Ok(more) => messages.extend(more),
+                Err(why) => {
+                    self.record(End::Protocol);
+                    return Err(Status::invalid_argument(why));
+                }
+            }
+        }
+        Ok(messages)
+    }
+
+    /// What the session answers. Long work waits for its turn, and is refused when none comes.
+    async fn answers(&mut self, event: Event) -> Vec<Reply> {
         // Without a place there is no work: nothing has come yet, or it was refused.
-        let (event, turn) = match place.filter(|_| self.session.work(&event) >= HEAVY) {
+        let (event, turn) = match self.place.as_ref().filter(|_| self.session.work(&event) >= HEAVY) {
             None => (event, None),
             Some(place) => match self.admission.turn(place.sandbox()).await {
                 Ok(turn) => (event, Some(turn)),
@@ -164,13 +268,15 @@ impl Driver {
         };
         let started = Instant::now();
         let answers = if turn.is_some() { tokio::task::block_in_place(|| self.session.on(event)) } else { self.session.on(event) };
-        *busy += started.elapsed();
+        self.busy += started.elapsed();
         answers
     }
 
-    fn record(&mut self, busy: Duration) {
+    /// The end, with the outcome if there is one.
+    fn record(&mut self, end: End) {
         if let Some((facts, outcome)) = self.session.take_outcome() {
-            self.recorder.record(&facts, &outcome, busy);
+            self.life.recorder.record(&facts, &outcome, self.busy);
         }
+        self.life.end(end);
     }
 }
