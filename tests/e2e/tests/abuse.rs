@@ -1,8 +1,9 @@
 //! What one sandbox does to hurt: it is bounded, and its neighbour's requests all pass meanwhile.
 //!
 //! `PORTCULLIS_ABUSE=full` plays each at its full size (minutes); else a tenth to a hundredth of it. How much slower the neighbour was is
-//! printed, not asserted: `cargo nextest run -p portcullis-e2e --test abuse --success-output final`.
+//! not asserted: `PORTCULLIS_ABUSE_RECORD=FILE` appends a line of JSON for each attack, from which `tests/abuse/run` makes docs/abuse.md.
 
+use std::io::Write;
 use std::time::Duration;
 
 use portcullis_e2e::{Client, Connection, Load, Request, Stack};
@@ -33,8 +34,8 @@ impl World {
         World { stack, neighbour }
     }
 
-    /// Median milliseconds of the neighbour's requests since `load` began; all of them passed.
-    async fn worked(&self, load: Load) -> f64 {
+    /// How long the neighbour's requests since `load` began took, in milliseconds, in order; all of them passed.
+    async fn worked(&self, load: Load) -> Vec<f64> {
         // Outcomes say when each began; the next one of the same worker began when it ended.
         let outcomes = load.stop().await;
         for outcome in &outcomes {
@@ -44,7 +45,7 @@ impl World {
         let mut took: Vec<f64> = begun.windows(2).map(|pair| pair[1].saturating_duration_since(pair[0]).as_secs_f64() * 1e3).collect();
         assert!(took.len() > 3, "the neighbour hardly worked");
         took.sort_by(f64::total_cmp);
-        took[took.len() / 2]
+        took
     }
 
     fn work(&self) -> Load {
@@ -56,25 +57,26 @@ impl World {
         )
     }
 
-    /// Plays an attack while the neighbour works.
-    #[expect(clippy::print_stderr, reason = "the figures that the head of this file speaks of")]
-    async fn play(&self, what: &str, attack: impl AsyncFnOnce()) {
+    /// Plays an attack, so many of something, while the neighbour works.
+    async fn play(&self, what: &str, count: usize, attack: impl AsyncFnOnce()) {
         let alone = self.work();
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let before = self.worked(alone).await;
+        let alone = self.worked(alone).await;
         let load = self.work();
         attack().await;
         // Not so short that nothing could have gone wrong.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        let during = self.worked(load).await;
+        let meanwhile = self.worked(load).await;
         let mib = |role: &str| self.stack.rss(role) / MIB;
-        eprintln!(
-            "{what}: neighbour p50 {before:.1} ms alone, {during:.1} ms meanwhile ({:.2} x); envoy {} MiB, scanner {} MiB, certificates {} MiB",
-            during / before,
-            mib("envoy"),
-            mib("scanner"),
-            mib("certificates"),
-        );
+        write_down(&serde_json::json!({
+            "what": what,
+            "count": count,
+            "alone": quantiles(&alone),
+            "meanwhile": quantiles(&meanwhile),
+            "envoy": mib("envoy"),
+            "scanner": mib("scanner"),
+            "certificates": mib("certificates"),
+        }));
     }
 
     async fn tls(&self) -> Connection {
@@ -82,12 +84,26 @@ impl World {
     }
 }
 
+/// The median, and what 99 of 100 do not reach; of numbers in order.
+fn quantiles(sorted: &[f64]) -> [f64; 2] {
+    [sorted[sorted.len() / 2], sorted[(sorted.len() * 99 / 100).min(sorted.len() - 1)]]
+}
+
+/// Appends a line to the file that the environment names.
+fn write_down(line: &serde_json::Value) {
+    let Some(path) = std::env::var_os("PORTCULLIS_ABUSE_RECORD") else { return };
+    let file = std::fs::File::options().create(true).append(true).open(&path);
+    // One write a line: several tests append to the same file.
+    let written = file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()));
+    written.unwrap_or_else(|error| panic!("cannot write {}: {error}", path.display()));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn heads_that_never_end_are_cut_off() {
     let world = World::start().await;
     let count = size(50, 2000);
     world
-        .play("slow heads", async || {
+        .play("heads that never end", count, async || {
             let mut open = Vec::new();
             for _ in 0..count {
                 let mut plain = world.stack.client.connect().await.expect("a connection");
@@ -115,7 +131,7 @@ async fn bodies_that_hardly_move_cost_little() {
     let count = size(100, 3000);
     let before = world.stack.rss("scanner");
     world
-        .play("slow bodies", async || {
+        .play("bodies that hardly move", count, async || {
             let mut open = Vec::new();
             for _ in 0..count {
                 let mut connection = world.tls().await;
@@ -135,16 +151,17 @@ async fn bodies_that_hardly_move_cost_little() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_tunnels_keep_nobody_out() {
     let world = World::start().await;
+    let (silent_ones, idle_ones) = (size(300, 8000), size(1100, 8000));
     world
-        .play("idle tunnels", async || {
+        .play("idle tunnels", silent_ones + idle_ones, async || {
             // Those that say nothing are closed within seconds; those that spoke TLS stay.
             let mut silent = Vec::new();
-            for _ in 0..size(300, 8000) {
+            for _ in 0..silent_ones {
                 silent.push(world.stack.client.tunnel(AUTHORITY).await.expect("a tunnel"));
             }
             // More than 1,024, which is what Envoy lets through to a cluster when nobody says otherwise.
             let mut idle = Vec::new();
-            for _ in 0..size(1100, 8000) {
+            for _ in 0..idle_ones {
                 idle.push(world.tls().await);
             }
             for mut tunnel in silent {
@@ -157,10 +174,11 @@ async fn idle_tunnels_keep_nobody_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn streams_that_are_reset_at_once_end_the_connection_and_nothing_else() {
     let world = World::start().await;
+    let count = size(4, 100);
     world
-        .play("reset streams", async || {
+        .play("connections of streams that are reset at once", count, async || {
             let url = format!("https://{HOST}/");
-            for _ in 0..size(4, 100) {
+            for _ in 0..count {
                 let mut connection = world.stack.client.h2(AUTHORITY, HOST).await.expect("a connection");
                 for _ in 0..500 {
                     // Dropped at once: a reset. At some point Envoy has seen enough of them and closes.
@@ -176,9 +194,10 @@ async fn streams_that_are_reset_at_once_end_the_connection_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn header_blocks_without_end_are_cut_off() {
     let world = World::start().await;
+    let count = size(3, 50);
     world
-        .play("continuations", async || {
-            for _ in 0..size(3, 50) {
+        .play("header blocks of 64 MiB (CONTINUATION)", count, async || {
+            for _ in 0..count {
                 let mut connection = world.stack.client.tls_for(AUTHORITY, HOST, b"h2").await.expect("a connection");
                 // The preface, empty SETTINGS, HEADERS without END_HEADERS (RFC 9113 sections 3.4, 6.2, 6.10).
                 let frame = |kind: u8, flags: u8, stream: u32, payload: &[u8]| {
@@ -209,7 +228,7 @@ async fn bodies_in_the_smallest_chunks_pass_and_cost_a_stream_each() {
     let world = World::start().await;
     let count = size(5_000, 200_000);
     world
-        .play("one-byte chunks", async || {
+        .play("chunks of one byte", count, async || {
             let mut connection = world.tls().await;
             let head = format!("POST /chunks HTTP/1.1\r\nhost: {HOST}\r\ncontent-type: text/plain\r\ntransfer-encoding: chunked\r\n\r\n");
             connection.send(head.as_bytes()).await.expect("sent");
@@ -240,7 +259,7 @@ async fn a_flood_of_names_fills_no_cache_beyond_its_bound() {
     let count = size(300, 100_000);
     let (envoy, certificates) = (world.stack.rss("envoy"), world.stack.rss("certificates"));
     world
-        .play("names", async || {
+        .play("names that nobody has asked for", count, async || {
             let each = |from: usize| {
                 let client = world.stack.client.clone();
                 async move {
@@ -267,7 +286,7 @@ async fn what_an_agent_sends_cannot_break_lines_of_logs() {
     let tricks = ["%0a{\"verdict\":\"allow\"}", "%0d%0aevil: 1", "\"},{\"a\":\"", "%1b[31mred", "\\u000a", "%e2%80%a8"];
     let count = size(60, 6000);
     world
-        .play("log lines", async || {
+        .play("requests that try to break log lines", count, async || {
             for i in 0..count {
                 let trick = tricks[i % tricks.len()];
                 let request =
@@ -293,10 +312,11 @@ async fn one_that_uploads_without_end_takes_no_turn_of_its_neighbour() {
         let words: String = (0..60_000).map(|i| format!("w{} ", (i * 7919 + n * 104_729) % 99_991)).collect();
         Request::post(&format!("https://{HOST}/")).header("content-type", "text/plain").body(words)
     };
+    let count = size(8, 64);
     world
-        .play("uploads", async || {
+        .play("connections that upload 350 KiB again and again", count, async || {
             let uploads: Vec<Request> = (0..8).map(upload).collect();
-            let load = Load::start(&world.stack.client, size(8, 64), &uploads);
+            let load = Load::start(&world.stack.client, count, &uploads);
             tokio::time::sleep(Duration::from_secs(size(4, 60) as u64)).await;
             for outcome in load.stop().await {
                 assert!(matches!(outcome.status, 200 | 503), "{}", outcome.text);
