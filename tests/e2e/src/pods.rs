@@ -483,15 +483,22 @@ fn secret(folder: &Path, ca: &TestCa, name: &str) -> Result<Mount> {
     Mount::new(folder, &[("tls.crt", &certificate), ("tls.key", &key), ("ca.crt", ca.pem())])
 }
 
-fn gateway(config: &Path, args: &[String]) -> Result<Pod> {
+/// The binary in the environment that the image gives it (`Dockerfile`).
+fn image() -> Result<Command> {
     let mut command = Command::new(binary()?);
+    command.env("MIMALLOC_PURGE_DELAY", "0");
+    Ok(command)
+}
+
+fn gateway(config: &Path, args: &[String]) -> Result<Pod> {
+    let mut command = image()?;
     command.args(["gateway", "--concurrency", "2", "--config"]).arg(config).arg("--envoy").arg(envoy_binary()?).args(args);
     Pod::start(&mut command)
 }
 
 fn certificates(folder: &Path, ip: Ipv4Addr) -> Result<Pod> {
     let listen = format!("{ip}:9002");
-    let mut command = Command::new(binary()?);
+    let mut command = image()?;
     command.args(["certificates", "--listen", &listen, "--tls-dir"]).arg(folder.join("certificates-tls"));
     command.arg("--ca-dir").arg(folder.join("ca")).arg("--system-roots").arg(folder.join("outside.pem"));
     Pod::start(&mut command)
@@ -505,7 +512,7 @@ fn scanner(folder: &Path, ca: &TestCa, name: &str, args: &[String]) -> Result<(I
     let ip = free_address(9001)?;
     let secret = secret(&folder.join(format!("scanner-{ip}")), ca, name)?;
     let (listen, metrics) = (format!("{ip}:9001"), format!("{ip}:9090"));
-    let mut command = Command::new(binary()?);
+    let mut command = image()?;
     command.args(["scanner", "--listen", &listen, "--metrics-listen", &metrics, "--allow-private", "127.0.0.0/8", "--tls-dir"]);
     command.arg(secret.folder()).args(args.iter().map(|argument| argument.replace("{ip}", &ip.to_string())));
     Ok((ip, Pod::start(&mut command)?))

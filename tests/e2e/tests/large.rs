@@ -28,3 +28,14 @@ async fn a_secret_in_the_last_kib_of_100_mib_is_found_and_memory_stays_flat() {
         assert!(after < before + 80 * MIB as u64, "{part}: {} -> {} MiB", before >> 20, after >> 20);
     }
 }
+
+/// What the bound above and the memory of pushes go by: `docs/configuration.md`.
+#[tokio::test]
+async fn what_up_starts_gives_free_memory_back_at_once() {
+    let stack = Stack::start(&[]).await;
+    let pid = stack.gateway.pid_of("scanner").expect("a scanner");
+    let environment = std::fs::read(format!("/proc/{pid}/environ")).expect("its environment");
+    let wanted = std::env::var("MIMALLOC_PURGE_DELAY").unwrap_or_else(|_| "0".into());
+    let said = environment.split(|byte| *byte == 0).find_map(|line| line.strip_prefix(b"MIMALLOC_PURGE_DELAY="));
+    assert_eq!(said, Some(wanted.as_bytes()));
+}
