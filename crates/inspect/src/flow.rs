@@ -150,8 +150,9 @@ impl Flow {
         if self.case.denied() {
             return self.denied();
         }
-        self.held.extend_from_slice(&chunk);
         let limits = self.case.limits();
+        self.make_room(chunk.len(), limits.buffer_bytes);
+        self.held.extend_from_slice(&chunk);
         if matches!(self.mode, Mode::Push(_)) {
             return self.push_on(&chunk);
         }
@@ -170,6 +171,18 @@ impl Flow {
                 if self.held.len() <= allowance { Step::Hold } else { self.slide(allowance) }
             }
             Mode::Push(_) | Mode::Drain => Step::Hold,
+        }
+    }
+
+    /// Makes room for a body whose length is known at once rather than by doubling, as soon as so much has come that it is no mere claim.
+    fn make_room(&mut self, more: usize, most: usize) {
+        let (held, next) = (self.held.len(), self.held.len().saturating_add(more));
+        if next > self.held.capacity()
+            && next > LEAST_HOLD
+            && let Some(length) = self.body.content_length
+        {
+            let whole = usize::try_from(length).unwrap_or(usize::MAX).min(most).max(next);
+            self.held.reserve(whole - held);
         }
     }
 
@@ -235,6 +248,11 @@ impl Flow {
             }
             Mode::Gather | Mode::Messages | Mode::Push(_) | Mode::Drain => Step::Hold,
         }
+    }
+
+    /// How long the body is, if the head says so.
+    pub fn expected(&self) -> Option<u64> {
+        self.body.content_length
     }
 
     /// How many bytes are held.

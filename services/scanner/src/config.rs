@@ -17,7 +17,9 @@ pub struct Limits {
     pub streams: usize,
     /// Long scans at a time; sandboxes take turns.
     pub turns: usize,
-    /// How long a scan may wait for its turn; then the request is refused as `overloaded`.
+    /// Long bodies of one sandbox that are taken in at a time.
+    pub bodies: usize,
+    /// How long a scan may wait for its turn, or a body to be taken in; then the request is refused as `overloaded`.
     pub turn_wait: Duration,
     /// Calls of the Scan API under way; more are refused.
     pub api_calls: usize,
@@ -36,9 +38,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Limits {
             streams: 20_000,
-            turns: std::thread::available_parallelism().map_or(1, usize::from),
+            turns: cores,
+            // Enough to keep all cores busy while some of them are under way to here.
+            bodies: 4 * cores,
             turn_wait: Duration::from_secs(2),
             api_calls: 64,
             api_message_bytes: 16 << 20,

@@ -2,6 +2,7 @@
 
 mod admission;
 mod driver;
+mod intake;
 pub(crate) mod protocol;
 pub(crate) mod replies;
 pub(crate) mod session;

@@ -32,6 +32,8 @@ pub struct Metrics {
     pub duration: HistogramVec,
     /// Time that long scans waited for their turn.
     pub turn_wait: Histogram,
+    /// Time that long bodies waited for others of their sandbox.
+    pub intake_wait: Histogram,
     /// Body bytes of a request.
     pub body_bytes: Histogram,
     /// Streams open now.
@@ -75,6 +77,7 @@ impl Metrics {
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.body_bytes.clone()))?;
         registry.register(Box::new(metrics.turn_wait.clone()))?;
+        registry.register(Box::new(metrics.intake_wait.clone()))?;
         for counter in [&metrics.streams_refused, &metrics.protocol_refusals, &metrics.audit_dropped] {
             registry.register(Box::new(counter.clone()))?;
         }
@@ -94,11 +97,17 @@ impl Metrics {
             "Time the scanner spent on a request, without waiting for bytes, by whether it has a body.",
         )
         .buckets(vec![25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5]);
-        let waits = HistogramOpts::new(
+        let waits = |name: &str, help: &str| {
+            HistogramOpts::new(name, help).buckets(vec![100e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5])
+        };
+        let turns = waits(
             "portcullis_turn_wait_seconds",
             "Time that long scans waited for their turn, given or not; who waits too long is refused as overloaded.",
-        )
-        .buckets(vec![100e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5]);
+        );
+        let intake = waits(
+            "portcullis_intake_wait_seconds",
+            "Time that long bodies waited until others of their sandbox had been taken in; who waits too long is refused as overloaded.",
+        );
         let sizes = HistogramOpts::new("portcullis_request_body_bytes", "Body bytes of a request.").buckets(vec![
             0.0,
             256.0,
@@ -133,7 +142,8 @@ impl Metrics {
             )?,
             duration: HistogramVec::new(durations, &["body"])?,
             body_bytes: Histogram::with_opts(sizes)?,
-            turn_wait: Histogram::with_opts(waits)?,
+            turn_wait: Histogram::with_opts(turns)?,
+            intake_wait: Histogram::with_opts(intake)?,
             streams: IntGauge::new("portcullis_streams", "Requests under way.")?,
             streams_ended: counters("portcullis_streams_ended_total", "Streams ended, by how.", &["how"])?,
             streams_limit: IntGauge::new("portcullis_streams_limit", "Requests that may be under way; more are refused.")?,

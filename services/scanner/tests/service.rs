@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, ProcessingRequest};
 use inspect::Snapshot;
 use policy::{Policy, Preset};
@@ -296,6 +297,53 @@ async fn a_sandbox_that_takes_all_it_can_is_refused_while_others_are_served() {
     let page = running.page("/metrics").await;
     assert!(page.contains("portcullis_requests_total{reason=\"overloaded\",verdict=\"deny\"} 1\n"), "{page}");
     open.clear();
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn long_bodies_of_one_sandbox_wait_for_each_other_and_all_come_through() {
+    let running = start(Limits { bodies: 1, ..Limits::default() }).await;
+    let client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
+    let mut uploads = tokio::task::JoinSet::new();
+    for n in 0..12_u8 {
+        let mut client = client.clone();
+        uploads.spawn(async move {
+            // Longer than what makes room for another one; some with a pause in which another one may come.
+            const LENGTH: usize = 2_000_000;
+            let mut head = headers("/", false);
+            if let Some(Said::RequestHeaders(HttpHeaders { headers: Some(map), .. })) = &mut head.request {
+                let length = HeaderValue { key: "content-length".into(), value: LENGTH.to_string(), ..HeaderValue::default() };
+                map.headers.push(length);
+            }
+            let (say, said) = tokio::sync::mpsc::channel(1);
+            say.send(head).await.expect("taken");
+            let stream = tokio_stream::wrappers::ReceiverStream::new(said);
+            let mut answers = client.process(stream).await.expect("a stream").into_inner();
+            assert!(answers.message().await.expect("well").expect("an answer").mode_override.is_some(), "the body is wanted");
+            let sending = tokio::spawn(async move {
+                for part in 0..40 {
+                    say.send(chunk(&" ".repeat(LENGTH / 40), part == 39)).await.expect("taken");
+                    if part % 13 == 12 && n % 3 == 0 {
+                        tokio::time::sleep(Duration::from_millis(40)).await;
+                    }
+                }
+            });
+            let mut passed = 0;
+            while let Some(answer) = answers.message().await.expect("well") {
+                if let Some(Answered::RequestBody(body)) = answer.response {
+                    let mutation = body.response.expect("a response").body_mutation.expect("a body").mutation.expect("a part");
+                    let Mutation::StreamedResponse(part) = mutation else { panic!("{mutation:?}") };
+                    passed += part.body.len();
+                }
+            }
+            sending.await.expect("all was sent");
+            assert_eq!(passed, LENGTH);
+        });
+    }
+    while let Some(done) = uploads.join_next().await {
+        done.expect("passed");
+    }
+    assert!(running.page("/metrics").await.contains("portcullis_streams_ended_total{how=\"decided\"} 12\n"));
     running.end().await;
 }
 

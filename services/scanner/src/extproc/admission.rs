@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use inspect::{Fair, Share};
 use prometheus::Histogram;
+use tokio::time::Instant;
 
+use super::intake::{Intake, Lease};
 use crate::turns::{TooLong, Turn, Turns};
 use crate::{Limits, Metrics};
 
@@ -15,8 +17,10 @@ pub(crate) struct Admission {
     streams: Arc<Fair>,
     limit: usize,
     turns: Turns,
+    intake: Intake,
     patience: Duration,
     waited: Histogram,
+    waited_for_others: Histogram,
 }
 
 impl Admission {
@@ -25,8 +29,10 @@ impl Admission {
             streams: Arc::default(),
             limit: limits.streams,
             turns: Turns::new(limits.turns),
+            intake: Intake::new(limits.bodies),
             patience: limits.turn_wait,
             waited: metrics.turn_wait.clone(),
+            waited_for_others: metrics.intake_wait.clone(),
         }
     }
 
@@ -45,5 +51,12 @@ impl Admission {
         let turn = self.turns.take(sandbox, self.patience).await;
         timer.observe_duration();
         turn
+    }
+    /// The right to take in (more of) a long body; `None`: it did not come before `end`, or in time.
+    pub(crate) async fn lease(&self, sandbox: &str, end: Instant) -> Option<Lease> {
+        let timer = self.waited_for_others.start_timer();
+        let lease = tokio::time::timeout_at(end.min(Instant::now() + self.patience), self.intake.lease(sandbox)).await;
+        timer.observe_duration();
+        lease.ok().flatten()
     }
 }

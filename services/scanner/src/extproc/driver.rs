@@ -11,6 +11,7 @@ use tracing::{Instrument, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Admission;
+use super::intake::{Lease, SHORT};
 use super::session::{Event, Reply, Session, Waiting};
 use super::{replies, translate};
 use crate::doorman::Doorman;
@@ -97,6 +98,10 @@ pub(super) struct Driver {
     inbound: Streaming<ProcessingRequest>,
     /// Its share of the room, once there is a head.
     place: Option<Share>,
+    /// The right to take in its body, while that is long and comes.
+    lease: Option<Lease>,
+    /// Bytes of the body that have come.
+    received: u64,
     begun: time::Instant,
     deadline: time::Instant,
     /// Time spent on it.
@@ -144,6 +149,8 @@ impl Driver {
             seen,
             inbound: request.into_inner(),
             place: None,
+            lease: None,
+            received: 0,
             begun,
             deadline: begun + FIRST_MESSAGE,
             busy: Duration::ZERO,
@@ -221,6 +228,7 @@ impl Driver {
             Waiting::Pause => (Event::Pause, self.deadline.min(now + limits.pause)),
             Waiting::Hold => (Event::HoldExpired, self.deadline.min(now + limits.hold_timeout)),
         };
+        let lapse = self.lease.as_ref().map(|lease| lease.until);
         tokio::select! {
             // Mostly a message is there: then no alarm is set.
             biased;
@@ -229,7 +237,12 @@ impl Driver {
                 // The client or Envoy went away: there is nobody to decide for.
                 Ok(None) | Err(_) => Err(Status::cancelled("the request ended before it was decided")),
             },
-            () = time::sleep_until(at) => Ok(Some(if at >= self.deadline { Event::StreamExpired } else { alarm })),
+            () = time::sleep_until(lapse.map_or(at, |lapse| at.min(lapse))) => Ok(if lapse.is_some_and(|lapse| lapse < at) {
+                self.lease = None;
+                None
+            } else {
+                Some(if at >= self.deadline { Event::StreamExpired } else { alarm })
+            }),
         }
     }
 
@@ -243,8 +256,14 @@ impl Driver {
             }
             event => event,
         };
+        let event = self.taken_in(event).await;
+        let mut replies = self.answers(event).await;
+        // Envoy sends the body when it is told to, and not before.
+        if replies.contains(&Reply::WantBody) && self.session.expected().is_some_and(|length| length > SHORT) && !self.leased().await {
+            replies = self.session.on(Event::Overloaded);
+        }
         let mut messages = Vec::new();
-        for reply in self.answers(event).await {
+        for reply in replies {
             match replies::messages(reply, self.session.headers(), self.session.request_id()) {
                 Ok(more) => messages.extend(more),
                 Err(why) => {
@@ -254,6 +273,33 @@ impl Driver {
             }
         }
         Ok(messages)
+    }
+
+    /// An event of a long body, once more of that may be taken in.
+    async fn taken_in(&mut self, event: Event) -> Event {
+        let Event::Body { bytes, .. } = &event else { return event };
+        let more = bytes.len();
+        self.received = self.received.saturating_add(more as u64);
+        if self.received <= SHORT {
+            return event;
+        }
+        if !self.leased().await {
+            return Event::Overloaded;
+        }
+        if !self.lease.as_mut().is_some_and(|lease| lease.spend(more)) {
+            self.lease = None;
+        }
+        event
+    }
+
+    /// Waits for a lease, if there is none.
+    async fn leased(&mut self) -> bool {
+        if self.lease.is_none()
+            && let Some(place) = &self.place
+        {
+            self.lease = self.admission.lease(place.sandbox(), self.deadline).await;
+        }
+        self.lease.is_some()
     }
 
     /// What the session answers. Long work waits for its turn, and is refused when none comes.

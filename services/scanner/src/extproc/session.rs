@@ -143,6 +143,14 @@ impl Session {
         }
     }
 
+    /// How long the body is that is waited for, if its head says so.
+    pub(crate) fn expected(&self) -> Option<u64> {
+        match &self.state {
+            State::Body { flow, .. } => flow.expected(),
+            State::Start | State::Over => None,
+        }
+    }
+
     /// How many bytes an event makes the engine look at, about.
     pub(crate) fn work(&self, event: &Event) -> usize {
         match (&self.state, event) {
