@@ -35,8 +35,8 @@ pub trait Work {
 #[inline(always)]
 pub fn best<W: Work>(work: W) -> W::Answer {
     #[cfg(target_arch = "x86_64")]
-    if avx2::available() {
-        return avx2::run(work);
+    if let Some(avx2) = avx2::Avx2::here() {
+        return avx2::run(avx2, work);
     }
     work.run()
 }

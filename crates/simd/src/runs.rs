@@ -9,8 +9,8 @@ use crate::masks::{eight_by_eight, portable, tail};
 #[must_use]
 pub fn next_run(bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::next_run(bytes, from, class, least);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::next_run(avx2, bytes, from, class, least);
     }
     next_run_with(bytes, from, least, |block| portable(block, class))
 }
@@ -47,8 +47,8 @@ pub(crate) fn next_run_with(bytes: &[u8], from: usize, least: usize, mask: impl 
 /// Puts into `out` all runs that [`next_run`] finds in `bytes` one after the other.
 pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::runs(bytes, class, least, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::runs(avx2, bytes, class, least, out);
     }
     runs_with(bytes, least, out, |block| portable(block, class));
 }
@@ -57,8 +57,8 @@ pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize
 #[must_use]
 pub fn long_runs<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::long_runs(bytes, classes);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::long_runs(avx2, bytes, classes);
     }
     long_with(bytes, classes, portable)
 }
@@ -88,8 +88,8 @@ pub(crate) fn long_with<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N
 /// As [`runs`], for bytes beyond ASCII.
 pub fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::high_runs(bytes, least, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::high_runs(avx2, bytes, least, out);
     }
     runs_with(bytes, least, out, |block| eight_by_eight(|i| !block[i].is_ascii()));
 }
