@@ -202,10 +202,10 @@ impl<T: Ord> Prefilter<T> {
     fn look_up(&self, bytes: &[u8], at: usize, folded: u32, hits: &mut Vec<(usize, u32)>) {
         let bucket = bucket(folded);
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
-        // What the text is too short for is compared byte by byte.
+        // What the text is too short for, before or behind, is compared byte by byte.
         let same = |gram: &&Gram| {
-            let place = at.checked_add_signed(gram.distance as isize);
-            let other = place.and_then(|place| bytes.get(place..)?.first_chunk::<4>());
+            let place = at.wrapping_add_signed(gram.distance as isize);
+            let other = bytes.get(place..).and_then(|rest| rest.first_chunk::<4>());
             other.is_none_or(|other| fold(*other) == gram.other)
         };
         for gram in self.grams[range].iter().filter(|g| g.folded == folded).filter(same) {
