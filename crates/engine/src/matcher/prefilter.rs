@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::opening::{self, Set};
-use grams::{common, fold};
+use grams::{Gram, common, fold};
 
 /// log2 of the bits of the bitmap: 128 KiB, a part of the second-level cache.
 const BITS: u32 = 20;
@@ -38,30 +38,6 @@ struct Entry {
     text: Box<[u8]>,
     /// As all its users want it, if they want it in one way of writing only.
     exact: Option<Box<[u8]>>,
-}
-
-/// A gram of a word.
-#[derive(Debug, Clone, Copy)]
-struct Gram {
-    folded: u32,
-    word: u32,
-    /// Where in the word the gram begins; -1: one byte before it.
-    offset: i32,
-    /// Four more bytes of the word, folded, and how far from the gram they begin: most places that have the gram end there. The gram itself
-    /// where the word has no others.
-    other: u32,
-    distance: i32,
-}
-
-impl Gram {
-    /// The gram at `offset` of a word, with those four bytes that have least in common with it.
-    fn of(gram: [u8; 4], word: u32, offset: i32, text: &[u8]) -> Gram {
-        let last = text.len() as i32 - 4;
-        let distance = if offset > last - offset { -offset } else { last - offset };
-        let other = usize::try_from(offset + distance).ok().and_then(|at| text.get(at..)?.first_chunk::<4>());
-        let (other, distance) = other.map_or((gram, 0), |other| (*other, distance));
-        Gram { folded: fold(gram), word, offset, other: fold(other), distance }
-    }
 }
 
 /// Words and what each stands for.
@@ -202,13 +178,8 @@ impl<T: Ord> Prefilter<T> {
     fn look_up(&self, bytes: &[u8], at: usize, folded: u32, hits: &mut Vec<(usize, u32)>) {
         let bucket = bucket(folded);
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
-        // What the text is too short for, before or behind, is compared byte by byte.
-        let same = |gram: &&Gram| {
-            let place = at.wrapping_add_signed(gram.distance as isize);
-            let other = bytes.get(place..).and_then(|rest| rest.first_chunk::<4>());
-            other.is_none_or(|other| fold(*other) == gram.other)
-        };
-        for gram in self.grams[range].iter().filter(|g| g.folded == folded).filter(same) {
+        let beside = grams::beside(bytes, at);
+        for gram in self.grams[range].iter().filter(|g| g.folded == folded && g.fits(&beside)) {
             if let Some(start) = at.checked_add_signed(-gram.offset as isize) {
                 self.compare(bytes, start, gram.word, hits);
             }
