@@ -19,6 +19,7 @@ mod escapes;
 mod form;
 mod hex;
 mod json;
+mod marks;
 mod markup;
 mod multipart;
 mod names;

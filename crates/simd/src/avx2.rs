@@ -7,6 +7,7 @@ use std::arch::x86_64::{
     _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_srli_epi16,
 };
 use std::ops::{Range, RangeInclusive};
+use std::sync::LazyLock;
 
 use crate::kinds::{Seen, seen_with};
 use crate::masks::repeats_with;
@@ -15,130 +16,127 @@ use crate::runs::{long_with, next_run_with, runs_with};
 use crate::steps::in_step_with;
 use crate::{Class, Kinds, Work};
 
-/// Whether the processor has what the functions of this module are compiled for.
-#[inline(always)]
-pub(crate) fn available() -> bool {
-    use std::arch::is_x86_feature_detected as has;
-    has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt")
+/// That the processor has what the functions of this module are compiled for: there is none of it elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// It, where the processor has it. Asked once: texts are short, and to ask the processor's features one by one takes as long as to look at
+    /// some of them.
+    #[inline(always)]
+    pub(crate) fn here() -> Option<Avx2> {
+        use std::arch::is_x86_feature_detected as has;
+        static HERE: LazyLock<Option<Avx2>> = LazyLock::new(|| {
+            let all = has!("avx2") && has!("bmi1") && has!("bmi2") && has!("lzcnt") && has!("popcnt");
+            all.then_some(Avx2(()))
+        });
+        *HERE
+    }
 }
 
 /// Does `work` compiled for this processor.
-///
-/// # Panics
-///
-/// If the processor is not [`available`].
 #[inline(always)]
-pub(crate) fn run<W: Work>(work: W) -> W::Answer {
+pub(crate) fn run<W: Work>(_: Avx2, work: W) -> W::Answer {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner<W: Work>(work: W) -> W::Answer {
         work.run()
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(work) }
 }
 
 /// As [`crate::next_run`].
-pub(crate) fn next_run(bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
+pub(crate) fn next_run(_: Avx2, bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
         next_run_with(bytes, from, least, |block| mask(block, class))
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, from, class, least) }
 }
 
 /// As [`crate::masks`].
-pub(crate) fn masks(bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
+pub(crate) fn masks(_: Avx2, bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
         masks_with(bytes, out, |block| mask(block, class));
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, class, out) }
 }
 
 /// As [`crate::count`].
-pub(crate) fn count(bytes: &[u8], class: &Class) -> usize {
+pub(crate) fn count(_: Avx2, bytes: &[u8], class: &Class) -> usize {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(bytes: &[u8], class: &Class) -> usize {
         count_with(bytes, |block| mask(block, class))
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, class) }
 }
 
 /// As [`crate::runs`].
-pub(crate) fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
+pub(crate) fn runs(_: Avx2, bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
         runs_with(bytes, least, out, |block| mask(block, class));
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, class, least, out) }
 }
 
 /// As [`crate::long_runs`].
-pub(crate) fn long_runs<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
+pub(crate) fn long_runs<const N: usize>(_: Avx2, bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
         long_with(bytes, classes, |block, class| mask(block, class))
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, classes) }
 }
 
 /// As [`crate::high_runs`].
-pub(crate) fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
+pub(crate) fn high_runs(_: Avx2, bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
         runs_with(bytes, least, out, |block| high(block));
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, least, out) }
 }
 
 /// As [`crate::repeats`].
-pub(crate) fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
+pub(crate) fn repeats(_: Avx2, bytes: &[u8], out: &mut Vec<u64>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(bytes: &[u8], out: &mut Vec<u64>) {
         repeats_with(bytes, out, |one, other| equal(one, other));
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, out) }
 }
 
 /// As [`crate::in_step`].
-pub(crate) fn in_step(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
+pub(crate) fn in_step(_: Avx2, marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
         in_step_with(marks, strides, out);
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(marks, strides, out) }
 }
 
 /// As [`crate::same`].
-pub(crate) fn same(block: &[u8; 64], byte: u8) -> u64 {
+pub(crate) fn same(_: Avx2, block: &[u8; 64], byte: u8) -> u64 {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner(block: &[u8; 64], byte: u8) -> u64 {
         equal(block, &[byte; 64])
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(block, byte) }
 }
 
 /// As [`crate::seen`].
-pub(crate) fn seen<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
+pub(crate) fn seen<const N: usize>(_: Avx2, bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     fn inner<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
         let tables = kinds.each_ref().map(|k| (table(&k.low), table(&k.high)));
@@ -157,8 +155,7 @@ pub(crate) fn seen<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> 
             Seen { kinds: seen.map(|seen| any(seen)), high: _mm256_movemask_epi8(all) != 0 }
         })
     }
-    assert!(available());
-    // SAFETY: the processor has the features that `inner` is compiled for.
+    // SAFETY: `Avx2` says that the processor has the features that `inner` is compiled for.
     unsafe { inner(bytes, kinds) }
 }
 

@@ -57,8 +57,8 @@ pub struct Seen<const N: usize> {
 #[must_use]
 pub fn seen<const N: usize>(bytes: &[u8], kinds: &[Kinds; N]) -> Seen<N> {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::seen(bytes, kinds);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::seen(avx2, bytes, kinds);
     }
     seen_with(bytes, |blocks| portable(blocks.as_flattened(), kinds))
 }

@@ -17,7 +17,7 @@ pub use class::Class;
 pub use find::find;
 pub use kinds::{Kinds, Seen, seen};
 pub use masks::{count, masks, repeats, same};
-pub use runs::{high_runs, long_runs, next_run, runs};
+pub use runs::{high_runs, long_runs, next_rare_run, next_run, runs};
 pub use steps::in_step;
 
 /// Something to do that is compiled more than once. A trait, because its method can be inlined always, and must be: a closure or the way to call
@@ -35,8 +35,8 @@ pub trait Work {
 #[inline(always)]
 pub fn best<W: Work>(work: W) -> W::Answer {
     #[cfg(target_arch = "x86_64")]
-    if avx2::available() {
-        return avx2::run(work);
+    if let Some(avx2) = avx2::Avx2::here() {
+        return avx2::run(avx2, work);
     }
     work.run()
 }

@@ -6,8 +6,8 @@ use crate::Class;
 /// Bits beyond the end are zero.
 pub fn masks(bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::masks(bytes, class, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::masks(avx2, bytes, class, out);
     }
     masks_with(bytes, out, |block| portable(block, class));
 }
@@ -15,8 +15,8 @@ pub fn masks(bytes: &[u8], class: &Class, out: &mut Vec<u64>) {
 /// Puts into `out` a bit for each byte that is the same as the one before it, in the order of [`masks`].
 pub fn repeats(bytes: &[u8], out: &mut Vec<u64>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::repeats(bytes, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::repeats(avx2, bytes, out);
     }
     repeats_with(bytes, out, |one, other| eight_by_eight(|i| one[i] == other[i]));
 }
@@ -51,8 +51,8 @@ fn moved(block: &[u8; 64], first: u8) -> [u8; 64] {
 #[must_use]
 pub fn same(block: &[u8; 64], byte: u8) -> u64 {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::same(block, byte);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::same(avx2, block, byte);
     }
     eight_by_eight(|i| block[i] == byte)
 }
@@ -75,8 +75,8 @@ fn gathered(flags: [u8; 8]) -> u64 {
 #[must_use]
 pub fn count(bytes: &[u8], class: &Class) -> usize {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::count(bytes, class);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::count(avx2, bytes, class);
     }
     bytes.iter().filter(|b| class.has(**b)).count()
 }

@@ -9,8 +9,8 @@ use crate::masks::{eight_by_eight, portable, tail};
 #[must_use]
 pub fn next_run(bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::next_run(bytes, from, class, least);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::next_run(avx2, bytes, from, class, least);
     }
     next_run_with(bytes, from, least, |block| portable(block, class))
 }
@@ -44,11 +44,30 @@ pub(crate) fn next_run_with(bytes: &[u8], from: usize, least: usize, mask: impl 
     (end >= start && end - start >= least && at >= end && start < end).then_some(start..end)
 }
 
+/// As [`next_run`], for a class of which text has little: no run of `least` bytes misses every byte in so many, and hardly another is looked at.
+#[must_use]
+pub fn next_rare_run(bytes: &[u8], from: usize, class: &Class, least: usize) -> Option<Range<usize>> {
+    let least = least.max(1);
+    let length = |run: &mut dyn Iterator<Item = &u8>| run.take_while(|b| class.has(**b)).count();
+    let mut at = from.checked_add(least - 1)?;
+    loop {
+        if class.has(*bytes.get(at)?) {
+            let start = at - length(&mut bytes.get(from..at)?.iter().rev());
+            at += length(&mut bytes.get(at..)?.iter());
+            if at - start >= least {
+                return Some(start..at);
+            }
+        }
+        // Where a run ended, the next begins later.
+        at += least;
+    }
+}
+
 /// Puts into `out` all runs that [`next_run`] finds in `bytes` one after the other.
 pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize>>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::runs(bytes, class, least, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::runs(avx2, bytes, class, least, out);
     }
     runs_with(bytes, least, out, |block| portable(block, class));
 }
@@ -57,8 +76,8 @@ pub fn runs(bytes: &[u8], class: &Class, least: usize, out: &mut Vec<Range<usize
 #[must_use]
 pub fn long_runs<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N]) -> u32 {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::long_runs(bytes, classes);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::long_runs(avx2, bytes, classes);
     }
     long_with(bytes, classes, portable)
 }
@@ -88,8 +107,8 @@ pub(crate) fn long_with<const N: usize>(bytes: &[u8], classes: &[(Class, u32); N
 /// As [`runs`], for bytes beyond ASCII.
 pub fn high_runs(bytes: &[u8], least: usize, out: &mut Vec<Range<usize>>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::high_runs(bytes, least, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::high_runs(avx2, bytes, least, out);
     }
     runs_with(bytes, least, out, |block| eight_by_eight(|i| !block[i].is_ascii()));
 }
@@ -182,6 +201,7 @@ mod tests {
                 start += word.len() + 1;
             }
             prop_assert_eq!(all(bytes, |at| next_run(bytes, at, &class, least)), expected.clone());
+            prop_assert_eq!(all(bytes, |at| next_rare_run(bytes, at, &class, least)), expected.clone());
             prop_assert_eq!(all(bytes, |at| next_run_with(bytes, at, least, |block| portable(block, &class))), expected.clone());
             let mut ways: [Vec<Range<usize>>; 2] = Default::default();
             runs(bytes, &class, least, &mut ways[0]);
@@ -208,8 +228,10 @@ mod tests {
     #[test]
     fn a_run_is_cut_at_the_beginning_and_none_begins_beyond_the_end() {
         let class = Class::of(b"a");
-        assert_eq!(next_run(b"aaaa", 2, &class, 2), Some(2..4));
-        assert_eq!(next_run(b"aaaa", 4, &class, 1), None);
-        assert_eq!(next_run(b"aaaa", 9, &class, 1), None);
+        for next in [next_run, next_rare_run] {
+            assert_eq!(next(b"aaaa", 2, &class, 2), Some(2..4));
+            assert_eq!(next(b"aaaa", 4, &class, 1), None);
+            assert_eq!(next(b"aaaa", 9, &class, 1), None);
+        }
     }
 }

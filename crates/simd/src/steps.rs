@@ -20,8 +20,8 @@ const SHORT: usize = BEFORE + 2;
 pub fn in_step(marks: &[u64], strides: RangeInclusive<u32>, out: &mut Vec<(usize, u32)>) {
     assert!(*strides.start() >= 2 && *strides.end() <= 31);
     #[cfg(target_arch = "x86_64")]
-    if crate::avx2::available() {
-        return crate::avx2::in_step(marks, strides, out);
+    if let Some(avx2) = crate::avx2::Avx2::here() {
+        return crate::avx2::in_step(avx2, marks, strides, out);
     }
     in_step_with(marks, strides, out);
 }

@@ -217,9 +217,11 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         }
     }
     if sink.census.run(census::BASE45) {
-        let mut runs = Vec::new();
-        simd::runs(bytes, &MEMBERS45, MIN, &mut runs);
-        runs.iter().try_for_each(|run| forty_five(sink, run))?;
+        let mut at = 0;
+        while let Some(run) = simd::next_rare_run(bytes, at, &MEMBERS45, MIN) {
+            at = run.end;
+            forty_five(sink, &run)?;
+        }
     }
     super::uu::peel(sink)?;
     if sink.census.any(census::EQUALS) { yenc(sink) } else { ControlFlow::Continue(()) }

@@ -64,28 +64,37 @@ pub(super) const RUN: (Class, u32) = (Class::of(&super::container::range::<0x5e>
 static CLASSES: [Class; 4] =
     [Class::of(b"abcdefghijklmnopqrstuvwxyz"), Class::of(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"), Class::of(b"0123456789"), Class::of(b"%")];
 
-/// All runs of at least so many printable characters, without those of which no part looks made by chance.
-pub(super) fn solid(bytes: &[u8], least: usize) -> Vec<(Range<usize>, Chance)> {
-    let mut runs = Vec::new();
-    simd::runs(bytes, &SOLID, least, &mut runs);
-    if runs.is_empty() {
-        return Vec::new();
-    }
-    let changes = changes(bytes);
-    runs.into_iter().map(|run| (run.clone(), judged(&changes, run))).filter(|(_, chance)| *chance != Chance::No).collect()
+/// What words have not within themselves, or once at their beginning: all kinds but small letters and marks.
+static TURNING: Class = CLASSES[1].and(b"0123456789%");
+
+/// Whether nothing looks made by chance that is put together of bytes of this text in their order: four changes take two bytes at least that are no
+/// small letters.
+pub(super) fn hopeless(text: &[u8]) -> bool {
+    simd::count(text, &TURNING) < 2
 }
 
-/// A bit for each byte that is of another kind than the one before, as [`turns`] counts them, 64 at a time. Where no run is, anything.
-fn changes(bytes: &[u8]) -> Vec<u64> {
-    let mut solid = Vec::new();
-    simd::masks(bytes, &SOLID, &mut solid);
-    let mut kinds: [Vec<u64>; 4] = Default::default();
-    kinds.iter_mut().zip(&CLASSES).for_each(|(words, class)| simd::masks(bytes, class, words));
+/// All runs of at least so many printable characters, without those of which no part looks made by chance.
+pub(super) fn solid(bytes: &[u8], least: usize) -> Vec<(Range<usize>, Chance)> {
+    let (mut runs, mut room) = (Vec::new(), Default::default());
+    simd::runs(bytes, &SOLID, least, &mut runs);
+    let judged = |run: Range<usize>| {
+        let text = bytes.get(run.clone()).unwrap_or_default();
+        // Most are words with marks between them.
+        let chance = if simd::count(text, &TURNING) == 0 { Chance::No } else { judged(text, &mut room) };
+        (chance != Chance::No).then_some((run, chance))
+    };
+    runs.into_iter().filter_map(judged).collect()
+}
+
+/// A bit for each byte of a run that is of another kind than the one before, as [`turns`] counts them, 64 at a time. `kinds` are the bits of
+/// [`CLASSES`].
+fn changes(length: usize, kinds: &[Vec<u64>; 4]) -> impl Iterator<Item = u64> {
     // Whether the last byte that is no mark is a letter, a capital, a digit, begins an escape.
     let mut last = [0; 4];
-    let each = |(i, solid): (usize, &u64)| {
+    (0..length.div_ceil(64)).map(move |i| {
         let [small, capital, digit, escape] = kinds.each_ref().map(|words| words.get(i).copied().unwrap_or_default());
-        let marks = solid & !(small | capital | digit | escape);
+        let within = if length - 64 * i < 64 { (1 << (length % 64)) - 1 } else { u64::MAX };
+        let marks = within & !(small | capital | digit | escape);
         // Which bytes have this kind before them, whatever marks stand between: a sum carries it over those.
         let before = |kind: u64, last: &mut u64| {
             let next = kind << 1 | *last;
@@ -100,24 +109,17 @@ fn changes(bytes: &[u8]) -> Vec<u64> {
             | capital & !before(capital, upper)
             | digit & !before(digit, number)
             | escape & !before(escape, sign)
-    };
-    solid.iter().enumerate().map(each).collect()
+    })
 }
 
-/// How far a run looks made by chance: how many changes there are near each other.
-fn judged(changes: &[u64], run: Range<usize>) -> Chance {
+/// How far a run looks made by chance: how many changes there are near each other. `kinds` is room to work in.
+fn judged(run: &[u8], kinds: &mut [Vec<u64>; 4]) -> Chance {
+    kinds.iter_mut().zip(&CLASSES).for_each(|(words, class)| simd::masks(run, class, words));
     let mut chance = Chance::No;
     // The last changes before the one at hand, the latest first.
     let mut last: [Option<usize>; CHANGES as usize - 1] = [None; CHANGES as usize - 1];
     let near = |before: Option<usize>, at: usize| before.is_some_and(|before| at - before < WINDOW as usize);
-    for i in run.start / 64..=run.end / 64 {
-        let mut word = changes.get(i).copied().unwrap_or_default();
-        if i == run.start / 64 {
-            word &= u64::MAX << (run.start % 64);
-        }
-        if i == run.end / 64 {
-            word &= (1 << (run.end % 64)) - 1;
-        }
+    for (i, mut word) in changes(run.len(), kinds).enumerate() {
         while word != 0 {
             let at = 64 * i + word.trailing_zeros() as usize;
             word &= word - 1;
@@ -167,6 +169,12 @@ mod tests {
             let expected: Vec<(&[u8], Chance)> = runs.map(|run| (run, slow(run))).filter(|(_, chance)| *chance != Chance::No).collect();
             let found: Vec<(&[u8], Chance)> = solid(bytes, least).into_iter().map(|(run, chance)| (&bytes[run], chance)).collect();
             prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn of_what_is_hopeless_no_part_looks_made_by_chance(text in "[a-c. ]{0,9}[A-B0-1%]?[a-c. ]{0,9}[A-B0-1%]?[a-c. ]{0,9}") {
+            let bytes = text.as_bytes();
+            prop_assert!(!hopeless(bytes) || !by_chance(bytes.iter().filter(|b| **b != b' ')));
         }
     }
 }

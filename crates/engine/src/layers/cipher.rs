@@ -144,12 +144,13 @@ static WEIGHTS: [u64; 256] = {
 /// Whether bytes are text in EBCDIC, and none in ASCII.
 pub(super) fn ebcdic(bytes: &[u8]) -> bool {
     let sample = bytes.get(..4096).unwrap_or(bytes);
-    let letters = sample.iter().filter(|b| **b >= 0x81).count();
+    let letters = || sample.iter().filter(|b| **b >= 0x81).count();
     let various = |first: u8| sample.iter().any(|b| b.abs_diff(first) > 8);
+    // The first few bytes of what is none say so.
     bytes.len() >= MIN
-        && letters * 2 >= sample.len()
-        && sample.first().is_some_and(|b| various(*b))
         && sample.iter().all(|b| EBCDIC[usize::from(*b)] != 0)
+        && letters() * 2 >= sample.len()
+        && sample.first().is_some_and(|b| various(*b))
 }
 
 /// Code page 037 (IBM CDRA, CCSID 37); 500, 1047 and 1140 differ from it in brackets and few marks. Zero: no printable ASCII.

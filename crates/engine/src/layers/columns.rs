@@ -24,6 +24,7 @@ const MIN_WORD: usize = 16;
 /// What a value is made of.
 static WORD: Class = Class::of(b"!#$%&()*+,-./0123456789:;=?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]^_abcdefghijklmnopqrstuvwxyz{|}~");
 
+static BLANK: Class = Class::of(b" ");
 static ALPHANUMERIC: Class = Class::of(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
 
 /// Rows of one period.
@@ -41,9 +42,12 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         return ControlFlow::Continue(());
     }
     let bytes = sink.bytes();
-    // A mark stands in each row.
-    if bytes.len() <= super::census::SHORT && bytes.len() - simd::count(bytes, &ALPHANUMERIC) < MIN_ROWS {
-        return ControlFlow::Continue(());
+    // The same mark stands in each row, a blank or another.
+    if bytes.len() <= super::census::SHORT {
+        let (blanks, words) = (simd::count(bytes, &BLANK), simd::count(bytes, &ALPHANUMERIC));
+        if blanks < MIN_ROWS && bytes.len() - words - blanks < MIN_ROWS {
+            return ControlFlow::Continue(());
+        }
     }
     let mut words = Vec::new();
     simd::masks(bytes, &ALPHANUMERIC, &mut words);
@@ -137,7 +141,7 @@ fn strip(sink: &mut Sink<'_, '_>, rows: &Rows) -> ControlFlow<(), bool> {
     };
     let lead = (1..rows.period).take_while(same).count();
     let range = rows.first.saturating_sub(lead)..bytes.len().min(rows.last + rows.period);
-    if sink.claimed(&range) {
+    if sink.claimed(&range) || super::chance::hopeless(bytes.get(range.clone()).unwrap_or_default()) {
         return ControlFlow::Continue(false);
     }
     let (mut text, mut origins) = (Vec::with_capacity(range.len()), Origins::within(range.clone()));

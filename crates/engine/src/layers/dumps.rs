@@ -14,6 +14,8 @@ use super::sink::{Flow, Sink};
 const MIN: usize = 17;
 /// Every byte of one takes two characters or more.
 pub(super) const LEAST: usize = 2 * MIN;
+/// The longest offset, and one digit more.
+const MAX_OFFSET: usize = 17;
 /// Most groups of one line.
 const MAX_GROUPS: usize = 64;
 
@@ -79,16 +81,25 @@ static BLANK: Class = Class::of(b" ");
 /// Whether an offset stands somewhere: that of the first line has zeros.
 fn may_be(bytes: &[u8]) -> bool {
     static ZEROS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"000"));
-    ZEROS.find_iter(bytes).any(|at| {
-        let digits = bytes.get(..at).unwrap_or_default().iter().rev().take(17).take_while(|b| hex_digit(**b).is_some()).count();
-        offset(bytes.get(at - digits..).unwrap_or_default()).is_some()
-    })
+    let digits = |text: &mut dyn Iterator<Item = &u8>| text.take_while(|b| hex_digit(**b).is_some()).count();
+    let mut at = 0;
+    while let Some(zeros) = ZEROS.find(bytes.get(at..).unwrap_or_default()).map(|i| at + i) {
+        // Most numbers end with the line or the sentence.
+        at = zeros + digits(&mut bytes.get(zeros..).unwrap_or_default().iter());
+        if matches!(bytes.get(at), Some(b' ' | b':')) {
+            let begin = zeros - digits(&mut bytes.get(..zeros).unwrap_or_default().iter().rev().take(MAX_OFFSET));
+            if offset(bytes.get(begin..).unwrap_or_default()).is_some() {
+                return true;
+            }
+        }
+    }
+    false
 }
 
 /// Where a line of a dump begins and what stands behind its offset. The first line of a dump may have other text before it.
 fn data(bytes: &[u8], line: Range<usize>, first: bool) -> Option<(usize, Range<usize>)> {
     let text = bytes.get(line.clone())?;
-    let after = |text: &[u8]| text.iter().position(|b| matches!(b, b'"' | b'>' | b'=' | b'(')).map_or(text.len(), |i| i + 1);
+    let after = |text: &[u8]| simd::find(text, |b| matches!(b, b'"' | b'>' | b'=' | b'(')).map_or(text.len(), |i| i + 1);
     let mut begin = 0;
     loop {
         let rest = text.get(begin..)?;
@@ -105,7 +116,7 @@ fn data(bytes: &[u8], line: Range<usize>, first: bool) -> Option<(usize, Range<u
 /// How long the offset at the beginning of a line is, colon included: at least four hex digits.
 fn offset(line: &[u8]) -> Option<usize> {
     let blanks = line.iter().take_while(|b| matches!(b, b' ' | b'\t')).count();
-    let len = line.get(blanks..)?.iter().take(17).take_while(|b| hex_digit(**b).is_some()).count();
+    let len = line.get(blanks..)?.iter().take(MAX_OFFSET).take_while(|b| hex_digit(**b).is_some()).count();
     let colon = usize::from(line.get(blanks + len) == Some(&b':'));
     let blank = line.get(blanks + len + colon) == Some(&b' ');
     (blank && (6..=16).contains(&len) || blank && colon == 1 && len >= 4).then_some(blanks + len + colon)

@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use simd::{Class, next_run};
+use simd::{Class, next_rare_run};
 
 use super::census;
 use super::chars::hex_digit;
@@ -54,7 +54,7 @@ pub(super) const RUN: (Class, u32) = (Class::of(b"0123456789abcdefABCDEFx\\,:- \
 /// The next run that is long enough at or after `from`, with its bytes.
 fn next(bytes: &[u8], from: usize) -> Option<(Range<usize>, Vec<u8>)> {
     let mut from = from;
-    while let Some(part) = next_run(bytes, from, &MEMBERS, RUN.1 as usize) {
+    while let Some(part) = next_rare_run(bytes, from, &MEMBERS, RUN.1 as usize) {
         if let Some(found) = within(bytes.get(..part.end)?, from.max(part.start)) {
             return Some(found);
         }

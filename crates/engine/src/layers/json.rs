@@ -11,6 +11,7 @@ use simd::Class;
 use super::View;
 use super::chars::Chars;
 use super::escapes::BACKSLASH;
+use super::marks::Marks;
 use super::sink::{Flow, Sink, field};
 
 /// Shorter strings are looked at in place.
@@ -26,17 +27,16 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     }
     let mut keys: Vec<Option<Arc<str>>> = vec![sink.view.field.clone()];
     let mut names = Names::default();
-    let mut marks = Vec::new();
-    simd::masks(bytes, &MARKS, &mut marks);
+    let marks = Marks::of(bytes, &MARKS);
     // Without escapes a string ends with the next quote.
     let escapes = sink.census.any(super::census::BACKSLASH);
-    let mut quotes = Vec::new();
-    if !escapes {
-        simd::masks(bytes, &QUOTE, &mut quotes);
-    }
-    let content = |start| if escapes { string(bytes, start) } else { start..next(&quotes, start).unwrap_or(bytes.len()) };
+    let quotes = (!escapes).then(|| Marks::of(bytes, &QUOTE));
+    let content = |start| match &quotes {
+        Some(quotes) => start..quotes.next(start).unwrap_or(bytes.len()),
+        None => string(bytes, start),
+    };
     let mut at = 0;
-    while let Some(mark) = next(&marks, at) {
+    while let Some(mark) = marks.next(at) {
         at = mark;
         match bytes[at] {
             b'"' => {
@@ -45,18 +45,18 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
                 let after = text.end + 1;
                 let is_key = bytes.get(after..).and_then(|rest| rest.iter().find(|b| !b.is_ascii_whitespace())) == Some(&b':');
                 let plain = !escapes || memchr::memchr(b'\\', bytes.get(text.clone()).unwrap_or_default()).is_none();
-                let key = keys.iter().rev().find_map(Clone::clone).filter(|_| !is_key);
+                let key = keys.iter().rev().flatten().next().filter(|_| !is_key);
                 let name = if plain {
                     let name = is_key.then(|| names.of(bytes.get(text.clone()).unwrap_or_default())).flatten();
-                    sink.slice(text, "json-string", key.as_ref())?;
+                    sink.slice(text, "json-string", key)?;
                     name
                 } else if let (Some(text), false) = (long, is_key) {
-                    sink.escaped(text, BACKSLASH, "json-string", key.as_ref())?;
+                    sink.escaped(text, BACKSLASH, "json-string", key)?;
                     None
                 } else {
                     let chars = Chars::undo(bytes, text, BACKSLASH);
                     let name = is_key.then(|| field(&chars.bytes)).flatten();
-                    sink.chars(chars, "json-string", key.as_ref())?;
+                    sink.chars(chars, "json-string", key)?;
                     name
                 };
                 if let (true, Some(top)) = (is_key, keys.last_mut()) {
@@ -86,16 +86,6 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
 /// What a document is made of beside numbers and what strings hold.
 static MARKS: Class = Class::of(b"\"{[}],");
 static QUOTE: Class = Class::of(b"\"");
-
-/// The first bit at or after `at`.
-fn next(words: &[u64], at: usize) -> Option<usize> {
-    let first = words.get(at / 64)? & u64::MAX << (at % 64);
-    if first != 0 {
-        return Some(at / 64 * 64 + first.trailing_zeros() as usize);
-    }
-    let (i, word) = words.iter().enumerate().skip(at / 64 + 1).find(|(_, word)| **word != 0)?;
-    Some(64 * i + word.trailing_zeros() as usize)
-}
 
 /// What the last keys are as names of fields: documents have the same few again and again.
 #[derive(Default)]

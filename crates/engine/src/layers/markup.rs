@@ -168,6 +168,9 @@ fn tag(bytes: &[u8], open: usize) -> Option<(bool, usize)> {
         return Some((true, open + end + name.len() + 3));
     }
     // One capital is a parameter of a type.
-    let inline = INLINE.iter().any(|i| local == *i || (local.len() > 1 && local.eq_ignore_ascii_case(i)));
+    let same = |element: &&[u8]| local == *element || (local.len() > 1 && local.eq_ignore_ascii_case(element));
+    // Most names have no more in common with an element than their length.
+    let first = |text: &[u8]| text.first().map(u8::to_ascii_lowercase);
+    let inline = INLINE.iter().filter(|i| i.len() == local.len() && first(i) == first(local)).any(same);
     Some((inline, open + close + 1))
 }

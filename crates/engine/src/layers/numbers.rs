@@ -2,7 +2,7 @@
 
 use std::ops::{ControlFlow, Range};
 
-use simd::Class;
+use simd::{Class, next_rare_run};
 
 use super::census;
 use super::sink::{Flow, Sink};
@@ -31,9 +31,11 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
             }
         }
         if digits {
-            let mut runs = Vec::new();
-            simd::runs(bytes.get(part.clone()).unwrap_or_default(), &DIGITS, 3 * MIN_NUMBERS, &mut runs);
-            runs.iter().try_for_each(|run| triples(sink, run.start + part.start..run.end + part.start))?;
+            let (bytes, mut at) = (bytes.get(..part.end).unwrap_or_default(), part.start);
+            while let Some(run) = next_rare_run(bytes, at, &DIGITS, 3 * MIN_NUMBERS) {
+                at = run.end;
+                triples(sink, run)?;
+            }
         }
         if bits_too {
             bits(sink, &part)?;
@@ -277,10 +279,9 @@ fn triples(sink: &mut Sink<'_, '_>, run: Range<usize>) -> Flow {
 fn bits(sink: &mut Sink<'_, '_>, part: &Range<usize>) -> Flow {
     let bytes = sink.bytes().get(..part.end).unwrap_or_default();
     let bit = |b: &u8| matches!(b, b'0' | b'1');
-    let mut runs = Vec::new();
-    simd::runs(bytes.get(part.start..).unwrap_or_default(), &BITS, 8 * MIN_NUMBERS, &mut runs);
-    for run in runs {
-        let part = run.start + part.start..run.end + part.start;
+    let mut at = part.start;
+    while let Some(part) = next_rare_run(bytes, at, &BITS, 8 * MIN_NUMBERS) {
+        at = part.end;
         if !bits_within(sink, bytes.get(..part.end).unwrap_or_default(), part.start, bit)? {
             all_bits(sink, &part)?;
         }

@@ -7,6 +7,7 @@ mod assigned;
 mod lines;
 mod literals;
 mod markup;
+mod quoted;
 
 use std::ops::{ControlFlow, Range};
 

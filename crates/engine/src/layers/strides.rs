@@ -4,7 +4,7 @@ use std::ops::{ControlFlow, Range, RangeInclusive};
 
 use simd::{Class, next_run};
 
-use super::chance::by_chance;
+use super::chance::{by_chance, hopeless};
 use super::origins::Origins;
 use super::sink::{Flow, Sink};
 
@@ -45,7 +45,8 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     }
     let bytes = sink.bytes();
     let lines = sink.census.any(super::census::LINE);
-    if !lines && bytes.len() <= super::census::SHORT && simd::count(bytes, &MARKS) < MIN_STEPS {
+    let short = bytes.len() <= super::census::SHORT;
+    if short && (!lines && simd::count(bytes, &MARKS) < MIN_STEPS || hopeless(bytes)) {
         return sink.work(1 + bytes.len() as u64 / 8, 0);
     }
     let mut done: Vec<Row> = Vec::new();
@@ -170,6 +171,10 @@ static MARKS: Class = Class::of(b" -./,|_:;");
 
 fn strip(sink: &mut Sink<'_, '_>, row: &Row, range: Range<usize>) -> Flow {
     let bytes = sink.bytes();
+    // Words of one length in prose, mostly.
+    if hopeless(bytes.get(range.clone()).unwrap_or_default()) {
+        return ControlFlow::Continue(());
+    }
     let (mut text, mut origins) = (Vec::with_capacity(range.len()), Origins::within(range.clone()));
     let mut at = range.start;
     let mut next = row.first;

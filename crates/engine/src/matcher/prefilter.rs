@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::opening::{self, Set};
-use grams::{common, fold};
+use grams::{Gram, common, fold};
 
 /// log2 of the bits of the bitmap: 128 KiB, a part of the second-level cache.
 const BITS: u32 = 20;
@@ -38,15 +38,6 @@ struct Entry {
     text: Box<[u8]>,
     /// As all its users want it, if they want it in one way of writing only.
     exact: Option<Box<[u8]>>,
-}
-
-/// A gram of a word.
-#[derive(Debug, Clone, Copy)]
-struct Gram {
-    folded: u32,
-    word: u32,
-    /// Where in the word the gram begins; -1: one byte before it.
-    offset: i32,
 }
 
 /// Words and what each stands for.
@@ -95,8 +86,8 @@ impl<T: Ord> Prefilter<T> {
         let starts = (0..=1_u32 << BUCKETS).map(|b| filter.grams.partition_point(|g| bucket(g.folded) < b as usize) as u32).collect();
         filter.buckets = starts;
         for gram in &filter.grams {
-            let (word, bits) = bits(gram.folded);
-            filter.bitmap[word] |= bits;
+            let (word, [one, other]) = bits(gram.folded);
+            filter.bitmap[word] |= 1 << one | 1 << other;
         }
         filter
     }
@@ -108,7 +99,7 @@ impl<T: Ord> Prefilter<T> {
             let all = word.windows(4).enumerate().skip(parity).step_by(2);
             let all = all.filter_map(|(offset, g)| Some((offset, *g.first_chunk::<4>()?)));
             if let Some((offset, gram)) = all.min_by_key(|(_, g)| common(*g)) {
-                self.grams.push(Gram { folded: fold(gram), word: index, offset: offset as i32 });
+                self.grams.push(Gram::of(gram, index, offset as i32, word));
                 continue;
             }
             // Too short for this parity: the gram reaches over one byte before or behind the word.
@@ -121,7 +112,7 @@ impl<T: Ord> Prefilter<T> {
                 }
                 seen[usize::from(byte >> 6)] |= 1 << (byte & 63);
                 let at = |i: i32| usize::try_from(offset + i).ok().and_then(|i| word.get(i)).copied().unwrap_or(byte);
-                self.grams.push(Gram { folded: fold([at(0), at(1), at(2), at(3)]), word: index, offset });
+                self.grams.push(Gram::of([at(0), at(1), at(2), at(3)], index, offset, word));
             }
         }
     }
@@ -176,17 +167,19 @@ impl<T: Ord> Prefilter<T> {
         }
     }
 
+    /// Whether a gram may be entered, in the lowest bit; the others mean nothing.
     #[inline(always)]
-    fn maybe(&self, folded: u32) -> bool {
-        let (word, bits) = bits(folded);
-        !self.bitmap[word] & bits == 0
+    fn maybe(&self, folded: u32) -> u64 {
+        let (word, [one, other]) = bits(folded);
+        self.bitmap[word] >> one & self.bitmap[word] >> other
     }
 
     /// The words with this gram that stand around `at`.
     fn look_up(&self, bytes: &[u8], at: usize, folded: u32, hits: &mut Vec<(usize, u32)>) {
         let bucket = bucket(folded);
         let range = self.buckets[bucket] as usize..self.buckets[bucket + 1] as usize;
-        for gram in self.grams[range].iter().filter(|g| g.folded == folded) {
+        let beside = grams::beside(bytes, at);
+        for gram in self.grams[range].iter().filter(|g| g.folded == folded && g.fits(&beside)) {
             if let Some(start) = at.checked_add_signed(-gram.offset as isize) {
                 self.compare(bytes, start, gram.word, hits);
             }
@@ -217,37 +210,43 @@ struct Grams<'g, T> {
 impl<T: Ord> simd::Work for Grams<'_, T> {
     type Answer = ();
 
-    /// Four grams at a time: mostly none of them is entered.
+    /// Many grams at a time: whether one is entered no processor can guess, but which of many are it is told without a guess.
     #[inline(always)]
-    fn run(self) {
-        let Grams { filter, bytes, from, text, hits } = self;
-        let mut at = 0;
-        while let Some([a, b, c, d, e, f, g, h, i, j]) = text.get(at..).and_then(|rest| rest.first_chunk::<10>()).copied() {
-            let grams = [fold([a, b, c, d]), fold([c, d, e, f]), fold([e, f, g, h]), fold([g, h, i, j])];
-            let maybe = [filter.maybe(grams[0]), filter.maybe(grams[1]), filter.maybe(grams[2]), filter.maybe(grams[3])];
-            if maybe[0] | maybe[1] | maybe[2] | maybe[3] {
-                for (i, (gram, maybe)) in grams.iter().zip(maybe).enumerate() {
-                    if maybe {
-                        filter.look_up(bytes, from + at + 2 * i, *gram, hits);
-                    }
-                }
-            }
-            at += 8;
-        }
-        for (i, gram) in text.get(at..).unwrap_or_default().windows(4).step_by(2).enumerate() {
+    fn run(mut self) {
+        let at = self.groups::<32>(0);
+        let at = self.groups::<4>(at);
+        for (i, gram) in self.text.get(at..).unwrap_or_default().windows(4).step_by(2).enumerate() {
             let folded = fold([gram[0], gram[1], gram[2], gram[3]]);
-            if filter.maybe(folded) {
-                filter.look_up(bytes, from + at + 2 * i, folded, hits);
+            if self.filter.maybe(folded) & 1 == 1 {
+                self.filter.look_up(self.bytes, self.from + at + 2 * i, folded, self.hits);
             }
         }
     }
 }
 
-/// The word of the bitmap that a gram has its bits in, and those bits: two, which few other grams share.
+impl<T: Ord> Grams<'_, T> {
+    /// Takes `N` grams at a time from `at` on; returns where less than so many are left.
+    #[inline(always)]
+    fn groups<const N: usize>(&mut self, mut at: usize) -> usize {
+        while let Some(group) = self.text.get(at..at + 2 * N + 2) {
+            let gram = |i: usize| fold([group[2 * i], group[2 * i + 1], group[2 * i + 2], group[2 * i + 3]]);
+            let mut entered = (0..N).fold(0, |entered, i| entered | (self.filter.maybe(gram(i)) & 1) << i);
+            while entered != 0 {
+                let i = entered.trailing_zeros() as usize;
+                entered &= entered - 1;
+                self.filter.look_up(self.bytes, self.from + at + 2 * i, gram(i), self.hits);
+            }
+            at += 2 * N;
+        }
+        at
+    }
+}
+
+/// The word of the bitmap that a gram has its bits in, and which those are: two, which few other grams share.
 #[inline(always)]
-fn bits(folded: u32) -> (usize, u64) {
+fn bits(folded: u32) -> (usize, [u64; 2]) {
     let hash = hash(folded);
-    ((hash >> (70 - BITS)) as usize, 1 << (hash >> 40 & 63) | 1 << (hash >> 34 & 63))
+    ((hash >> (70 - BITS)) as usize, [hash >> 40 & 63, hash >> 34 & 63])
 }
 
 #[inline(always)]

@@ -109,6 +109,10 @@ fn begins(line: &[u8]) -> Option<u8> {
 fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Range<usize>, Range<usize>)> {
     let (a, b) = (bytes.get(one.clone())?, bytes.get(other.clone())?);
     let (first, second) = head(a, b)?;
+    // An indent is no mark.
+    if a.get(..first)?.trim_ascii().is_empty() {
+        return None;
+    }
     let (x, y) = (a.get(first..)?, b.get(second..)?);
     let same = same_end(x, y);
     // The end begins where a word does not.
@@ -116,7 +120,6 @@ fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Ra
     let tail = tail.iter().position(|b| !part_of_word(*b)).map_or(0, |i| same - i);
     let (x, y) = (first..a.len() - tail, second..b.len() - tail);
     // Quoted-printable has its own line ends.
-    let marked = a.get(..x.start).is_some_and(|head| !head.trim_ascii().is_empty());
     let soft = a.ends_with(b"=") && b.ends_with(b"=");
     // Words go on in any length; what has blanks in it is cut at one length, but for the last.
     let cut = x.len() >= y.len();
@@ -124,8 +127,7 @@ fn compare(bytes: &[u8], one: &Range<usize>, other: &Range<usize>) -> Option<(Ra
         let fits = |b: &u8| (*b > b' ' || (*b == b' ' && cut)) && !matches!(b, b',' | b'"' | b'\'');
         (1..=MAX_PART).contains(&part.len()) && text.get(part.clone()).is_some_and(|w| w.iter().all(fits))
     };
-    (marked && !soft && piece(a, &x) && piece(b, &y))
-        .then(|| (one.start + x.start..one.start + x.end, other.start + y.start..other.start + y.end))
+    (!soft && piece(a, &x) && piece(b, &y)).then(|| (one.start + x.start..one.start + x.end, other.start + y.start..other.start + y.end))
 }
 
 fn part_of_word(byte: u8) -> bool {

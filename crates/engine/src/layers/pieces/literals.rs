@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::ops::{ControlFlow, Range};
 
+use super::quoted::Literals;
 use super::{Escaped, MAX_PIECE, MIN_PIECES, alike, flush, join, random};
 use crate::layers::sink::{Flow, Sink};
 
@@ -34,8 +35,9 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
     let mut rows = Rows { row: Vec::new(), link: Link::Beside, stem: None };
     let mut recurring = Recurring::default();
     let mut before: Option<Range<usize>> = None;
+    let mut literals = Literals::of(bytes);
     let mut at = 0;
-    while let Some(literal) = next_literal(sink, at) {
+    while let Some(literal) = literals.next(at, |start| sink.long_string(start)) {
         // A literal before a colon is a key: it is part of what stands between values.
         let key = bytes.get(literal.end + 1..).is_some_and(|rest| rest.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b':'));
         at = literal.end + 1;
@@ -173,59 +175,6 @@ impl Recurring {
             join(sink, pieces, Escaped::Backslash)?;
         }
         ControlFlow::Continue(())
-    }
-}
-
-/// The content of the next quoted literal that begins at or after `from`.
-fn next_literal(sink: &Sink<'_, '_>, from: usize) -> Option<Range<usize>> {
-    let bytes = sink.bytes();
-    let mut at = from;
-    loop {
-        at += memchr::memchr3(b'"', b'\'', b'`', bytes.get(at..)?)?;
-        let quote = *bytes.get(at)?;
-        if let Some(long) = sink.long_string(at + 1) {
-            return Some(long);
-        }
-        // A fence of Markdown, an apostrophe in a word: neither opens a literal.
-        let fence = bytes.get(at..).unwrap_or_default().iter().take_while(|b| **b == quote).count();
-        if fence >= 3 {
-            at += fence;
-            continue;
-        }
-        if quote == b'\'' && in_word(bytes, at) {
-            at += 1;
-            continue;
-        }
-        // A template has its pieces inside.
-        let template = |l: &Range<usize>| quote == b'`' && bytes.get(l.clone()).is_some_and(|t| memchr::memmem::find(t, b"${").is_some());
-        if let Some(literal) = literal(bytes, at + 1, quote).filter(|l| !template(l)) {
-            return Some(literal);
-        }
-        at += 1;
-    }
-}
-
-/// Whether the apostrophe at `at` stands between letters of a word; one or two letters before it may be a prefix, as of `b'…'`.
-fn in_word(bytes: &[u8], at: usize) -> bool {
-    let letters = bytes.get(..at).unwrap_or_default().iter().rev().take(3).take_while(|b| b.is_ascii_alphanumeric()).count();
-    letters >= 3
-        || (letters > 0
-            && bytes.get(at + 1).is_some_and(u8::is_ascii_lowercase)
-            && bytes.get(at + 2).is_none_or(|b| !b.is_ascii_alphanumeric()))
-}
-
-/// The literal whose content begins at `start`, if it is closed where one may be.
-fn literal(bytes: &[u8], start: usize, quote: u8) -> Option<Range<usize>> {
-    let mut end = start;
-    loop {
-        end += memchr::memchr3(quote, b'\\', b'\n', bytes.get(end..)?)?;
-        match bytes.get(end)? {
-            b'\\' => end += 2,
-            b if *b == quote => return Some(start..end),
-            // Over lines go short pieces only: what is longer begins in prose, most likely.
-            _ if end - start > MAX_PIECE => return None,
-            _ => end += 1,
-        }
     }
 }
 
