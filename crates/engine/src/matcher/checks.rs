@@ -1,7 +1,11 @@
 //! Tests beyond the pattern.
 
+mod placeholder;
+
 use data_encoding::BASE64URL_NOPAD;
 use rules::{Check, checksum};
+
+pub(crate) use placeholder::placeholder;
 
 /// Whether `secret` passes a check.
 pub(crate) fn holds(check: &Check, secret: &[u8]) -> bool {
@@ -42,86 +46,4 @@ pub(crate) fn words(secret: &[u8]) -> bool {
             || (piece[0].is_ascii_alphabetic() && rest.iter().all(u8::is_ascii_lowercase))
     };
     pieces().nth(1).is_some() && pieces().all(word)
-}
-
-/// What documentation writes instead of a secret.
-pub(crate) fn placeholder(secret: &[u8]) -> bool {
-    const WORDS: [&str; 22] = [
-        "example",
-        "placeholder",
-        "changeme",
-        "change-me",
-        "change_me",
-        "your-",
-        "your_",
-        "yourtoken",
-        "yourkey",
-        "yoursecret",
-        "replace",
-        "redacted",
-        "dummy",
-        "insert",
-        "notreal",
-        "not-real",
-        "fakekey",
-        "xxxx",
-        "****",
-        "....",
-        "todo",
-        "sample",
-    ];
-    // Whole values that nobody keeps secret.
-    const WHOLE: [&str; 24] = [
-        "password",
-        "passwd",
-        "pass",
-        "pwd",
-        "secret",
-        "token",
-        "apikey",
-        "api_key",
-        "username",
-        "user",
-        "admin",
-        "root",
-        "test",
-        "testing",
-        "guest",
-        "default",
-        "postgres",
-        "mysql",
-        "redis",
-        "mongo",
-        "rabbitmq",
-        "mypassword",
-        "my-password",
-        "mysecretpassword",
-    ];
-    let lower = secret.to_ascii_lowercase();
-    if WHOLE.iter().any(|w| lower == w.as_bytes()) {
-        return true;
-    }
-    if WORDS.iter().any(|w| memchr::memmem::find(&lower, w.as_bytes()).is_some()) {
-        return true;
-    }
-    if secret.contains(&b'<') || memchr::memmem::find(secret, b"${").is_some() || memchr::memmem::find(secret, b"{{").is_some() {
-        return true;
-    }
-    // One run of the same or of counting bytes dominates ("aaaaaaaa", "0123456789", "abcdefgh").
-    let longest = |step: u8| {
-        let mut best = 1;
-        let mut run = 1;
-        for pair in lower.windows(2) {
-            run = if pair[1].wrapping_sub(pair[0]) == step { run + 1 } else { 1 };
-            best = best.max(run);
-        }
-        best
-    };
-    let len = secret.len();
-    // Several of them do ("abc123def456", "1234567890abcdef" twice).
-    let near = lower.windows(2).filter(|p| p[1].abs_diff(p[0]) <= 1).count();
-    if len >= 12 && near * 5 > len * 3 {
-        return true;
-    }
-    longest(0) * 3 > len || longest(1) * 2 > len
 }
