@@ -26,13 +26,13 @@ fn text(before: &Comparison, after: &Comparison) -> String {
     for wanted in &new.wanted {
         let was = old.wanted.iter().find(|old| old.what == wanted.what);
         let met = |met: bool| if met { "yes" } else { "no" };
-        let was = was.map_or((String::new(), "-"), |was| (format!("{:.2}", was.measured), met(was.met)));
+        let was = was.map_or((String::new(), "-"), |was| (was.measured(), met(was.met)));
         lines.push(format!(
-            "| {} | {} | {} | {:.2} | {} → {} |",
+            "| {} | {} | {} | {} | {} → {} |",
             wanted.what,
             wanted.target,
             was.0,
-            wanted.measured,
+            wanted.measured(),
             was.1,
             met(wanted.met)
         ));

@@ -45,7 +45,7 @@ fn wanted(text: &mut String, figures: &Figures) -> std::fmt::Result {
     )?;
     for wanted in &figures.wanted {
         let met = if wanted.met { "yes" } else { "**no**" };
-        writeln!(text, "| {} | {} | {:.2} | {met} |", wanted.what, wanted.target, wanted.measured)?;
+        writeln!(text, "| {} | {} | {} | {met} |", wanted.what, wanted.target, wanted.measured())?;
     }
     writeln!(text)
 }
