@@ -96,6 +96,15 @@ fn an_archive_beyond_the_budget_is_a_gap() {
     }
 }
 
+/// A message for a key, were it not for two characters around it that say nothing or look like another.
+#[test]
+fn what_is_left_of_bytes_without_a_few_characters_is_no_container() {
+    let packets = [&[0x8c, 31, 5][..], &[0x9f; 30], &[0xd2, 32, 1], &[0x9f; 40]].concat();
+    assert_eq!(outcome(&scan(&packets)), "encrypted");
+    let bytes = ["\u{34f}".as_bytes(), &packets, "\u{6d4}".as_bytes()].concat();
+    assert_eq!(outcome(&scan(&bytes)), "clean");
+}
+
 #[test]
 fn random_bytes_are_no_container() {
     let mut random = rand::rngs::StdRng::seed_from_u64(5);

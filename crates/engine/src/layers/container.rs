@@ -128,6 +128,10 @@ pub(super) fn peel(sink: &mut Sink<'_, '_>) -> Flow {
         }
         return ControlFlow::Continue(());
     }
+    // Bytes that are no text, of which a few happen to be characters that say less than they are: what is packed in them stands there as it is.
+    if sink.view.layer == Some("unicode") {
+        return ControlFlow::Continue(());
+    }
     known.extend(archive::peel(sink)?);
     let found = forms(sink, &known)? || !known.is_empty();
     wide::peel(sink)?;
