@@ -59,11 +59,13 @@ pub enum Gap {
     Encrypted,
     /// A declared encoding is not known.
     UnknownEncoding,
+    /// It is told as a change of something that is not here (a delta of a thin pack).
+    MissingBase,
 }
 
 impl Gap {
     /// Every gap.
-    pub const ALL: [Gap; 5] = [Gap::Budget, Gap::Depth, Gap::Undecodable, Gap::Encrypted, Gap::UnknownEncoding];
+    pub const ALL: [Gap; 6] = [Gap::Budget, Gap::Depth, Gap::Undecodable, Gap::Encrypted, Gap::UnknownEncoding, Gap::MissingBase];
 
     /// The word that reports and metrics use.
     pub fn as_str(self) -> &'static str {
@@ -73,6 +75,7 @@ impl Gap {
             Gap::Undecodable => "undecodable",
             Gap::Encrypted => "encrypted",
             Gap::UnknownEncoding => "unknown_encoding",
+            Gap::MissingBase => "missing_base",
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Miss {
     Bound,
     /// It is not what it claims to be: a length, a number, a checksum, a stream.
     Broken,
+    /// A delta's base is not in the pack: only its receiver knows what comes of it.
+    Base,
 }
 
 /// Magic, version, number of objects.
@@ -368,6 +370,9 @@ impl Pack {
                 // Not told to the end: it is kept as a part.
                 self.part = part;
                 self.state = State::End;
+                if let Some(at) = self.undo.unmet() {
+                    visit(Event::Missed { at, miss: Miss::Base });
+                }
             } else {
                 self.broken(self.at - part.len() as u64, visit);
             }

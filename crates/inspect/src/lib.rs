@@ -6,6 +6,7 @@
 //!
 //! Nothing here panics on a wrong order of calls, and no `Debug` output shows a byte of a request.
 
+mod advertised;
 mod audit;
 mod cache;
 mod calls;
@@ -26,6 +27,7 @@ mod problem;
 mod push;
 mod redact;
 
+pub use advertised::Advertised;
 pub use audit::{AuditFetch, AuditFinding, AuditRecord, AuditWould};
 pub use cache::CacheStats;
 pub use facts::{Facts, Wire};

@@ -220,6 +220,7 @@ impl Looking<'_> {
                 let gap = match miss {
                     Miss::Bound => Gap::Budget,
                     Miss::Broken => Gap::Undecodable,
+                    Miss::Base => Gap::MissingBase,
                 };
                 self.found(Vec::new(), Coverage::Partial { at, gap });
             }

@@ -106,10 +106,10 @@ async fn a_secret_anywhere_in_a_push_is_refused_and_never_stored() {
         ),
         ("file name", "the name of a file", "echo x > \"$1.txt\"; git add .; git commit -qm x", &[&secret]),
         ("folder name", "the name of a file", "mkdir \"$1\"; echo x > \"$1/x\"; git add .; git commit -qm x", &[&secret]),
-        // The server has the long file: a thin pack holds a delta against it.
+        // The server has the long file: without the gateway a thin pack would hold a delta against it, with parts of the secret that are old.
         (
-            "delta against what the server has",
-            "a change",
+            "a change of what the server has",
+            "a file",
             "(seq 1 1000; echo \"key = $1\"; seq 1002 1990) > long; git commit -qam x",
             &[&secret],
         ),
@@ -143,6 +143,30 @@ async fn a_secret_anywhere_in_a_push_is_refused_and_never_stored() {
     assert!(!stored.windows(20).any(|w| w == half.as_bytes()), "the secret is stored");
     assert!(!world.stack.origin.saw(secret.as_bytes()));
     world.stack.assert_no_log_holds(&secret);
+}
+
+#[tokio::test]
+async fn packs_come_whole_and_thin_ones_are_refused() {
+    let world = World::new(POLICY).await;
+    let change = "cd work; git checkout -q -B agent/x origin/main; (seq 1 1000; echo new; seq 1002 2000) > long; git commit -qam x;";
+    let (ok, said) = world.sh(&format!("{change} git push origin agent/x; git push origin agent/x:agent/again"), &[]).await;
+    assert!(ok, "{said}");
+    let asked = world.stack.origin.requests().into_iter().find(|r| r.path.ends_with("/info/refs?service=git-receive-pack"));
+    let accepted = asked.and_then(|asked| asked.header("accept-encoding"));
+    assert_eq!(accepted.as_deref(), Some("identity"), "the answer must not come compressed");
+
+    // A client that does not care what it is told.
+    let thin = r#"
+        old=0000000000000000000000000000000000000000; new=$(git rev-parse HEAD)
+        line="$old $new refs/heads/agent/thin"; words=" report-status side-band-64k"
+        { printf '%04x%s' $((4 + ${#line} + 1 + ${#words})) "$line"; printf '\0%s0000' "$words"
+          printf '%s
+' $new ^origin/main | git pack-objects -q --thin --revs --stdout; } > ../thin
+        curl -sS --data-binary @../thin -H 'Content-Type: application/x-git-receive-pack-request' https://sink.example.net/acme/shop.git/git-receive-pack"#;
+    let before = everything_in(&world.bare).expect("readable");
+    let (_, said) = world.sh(&format!("{change} {thin}"), &[]).await;
+    assert!(said.contains("partial_coverage") && said.contains("--no-thin"), "{said}");
+    assert!(everything_in(&world.bare).expect("readable") == before, "the repository changed");
 }
 
 #[tokio::test]

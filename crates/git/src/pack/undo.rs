@@ -69,6 +69,13 @@ impl Undo {
         room
     }
 
+    /// Where the first delta begins whose base has not come, and will not where the pack has ended; `None`: there is none.
+    pub(super) fn unmet(&self) -> Option<u64> {
+        let first = self.waiting.values().flatten().map(|one| one.at).min();
+        // Of those without room only their bases are known, and whether these came is not.
+        first.or((!self.noted.is_empty()).then_some(0))
+    }
+
     /// The deltas that waited for this object.
     fn called(&mut self, name: Id) -> Vec<Waiting> {
         let waiting = self.waiting.remove(&name).unwrap_or_default();

@@ -105,7 +105,7 @@ const TABLE: &[(Reason, Words)] = &[
         Reason::PartialCoverage,
         say(
             "Part of the request could not be looked into",
-            "Send it unencrypted, in a common encoding (none, gzip, deflate, br, zstd), and not nested too deeply.",
+            "Send it unencrypted, in a common encoding (none, gzip, deflate, br, zstd), and not nested too deeply; push with `--no-thin`.",
             "The record's `gap` says what could not be done. `partial_coverage: allow` in a rule for the host accepts it; `limits` raise the bounds.",
         ),
     ),

@@ -174,7 +174,7 @@ impl Driver {
             if !self.session.over() {
                 return Ok(Begun::Open(self, messages));
             }
-            self.record(End::Decided);
+            self.end(End::Decided);
             Ok(Begun::Decided(messages))
         }
         .instrument(span)
@@ -196,12 +196,17 @@ impl Driver {
     async fn serve(&mut self, first: Vec<ProcessingResponse>, guard: &Guard) -> Result<(), Status> {
         self.send(first, guard).await?;
         while !self.session.over() {
-            if let Some(event) = self.event().await? {
+            let event = match self.event().await {
+                // Who asked has gone before all of the answer had come. The request was decided.
+                Err(_) if self.session.answering() => break,
+                event => event?,
+            };
+            if let Some(event) = event {
                 let messages = self.step(event).await?;
                 self.send(messages, guard).await?;
             }
         }
-        self.record(End::Decided);
+        self.end(End::Decided);
         Ok(())
     }
 
@@ -262,12 +267,16 @@ impl Driver {
         if replies.contains(&Reply::WantBody) && self.session.expected().is_some_and(|length| length > SHORT) && !self.leased().await {
             replies = self.session.on(Event::Overloaded);
         }
+        if self.session.answering() {
+            // The request travels now, whatever becomes of its answer.
+            self.record();
+        }
         let mut messages = Vec::new();
         for reply in replies {
             match replies::messages(reply, self.session.headers(), self.session.request_id()) {
                 Ok(more) => messages.extend(more),
                 Err(why) => {
-                    self.record(End::Protocol);
+                    self.end(End::Protocol);
                     return Err(Status::invalid_argument(why));
                 }
             }
@@ -318,11 +327,16 @@ impl Driver {
         answers
     }
 
-    /// The end, with the outcome if there is one.
-    fn record(&mut self, end: End) {
+    /// The outcome, if there is one that is not recorded yet.
+    fn record(&mut self) {
         if let Some((facts, outcome)) = self.session.take_outcome() {
             self.life.recorder.record(&facts, &outcome, self.busy);
         }
+    }
+
+    /// The end, with the outcome if there is one.
+    fn end(&mut self, end: End) {
+        self.record();
         self.life.end(end);
     }
 }

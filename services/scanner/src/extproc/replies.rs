@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::ProcessingMode;
@@ -27,28 +28,30 @@ const CHUNK: usize = 64 << 10;
 pub(crate) fn messages(reply: Reply, headers: &[Header], request_id: &str) -> Result<Vec<ProcessingResponse>, &'static str> {
     Ok(match reply {
         Reply::WantBody => vec![ProcessingResponse { mode_override: Some(duplex()), ..ProcessingResponse::default() }],
-        Reply::Head { edits, verdict } => {
+        Reply::Head { edits, verdict, answer } => {
             let common = CommonResponse { header_mutation: mutation(&edits, headers), ..CommonResponse::default() };
             let response = Response::RequestHeaders(HeadersResponse { response: Some(common) });
             vec![ProcessingResponse {
                 response: Some(response),
                 dynamic_metadata: Some(metadata(verdict, request_id)),
+                mode_override: answer.then(answered),
                 ..ProcessingResponse::default()
             }]
         }
-        Reply::Body { mut bytes, end } => {
-            let mut out = Vec::with_capacity(bytes.len() / CHUNK + 1);
-            loop {
-                let part = bytes.split_to(bytes.len().min(CHUNK));
-                let last = bytes.is_empty();
-                out.push(body(part.to_vec(), end && last));
-                if last {
-                    break out;
-                }
-            }
-        }
+        Reply::Body { bytes, end } => pieces(bytes, end, Response::RequestBody),
         Reply::Trailers => {
             let response = Response::RequestTrailers(TrailersResponse { header_mutation: None });
+            vec![ProcessingResponse { response: Some(response), ..ProcessingResponse::default() }]
+        }
+        Reply::AnswerHead => {
+            let shorter = HeaderMutation { remove_headers: vec!["content-length".to_owned()], ..HeaderMutation::default() };
+            let common = CommonResponse { header_mutation: Some(shorter), ..CommonResponse::default() };
+            let response = Response::ResponseHeaders(HeadersResponse { response: Some(common) });
+            vec![ProcessingResponse { response: Some(response), ..ProcessingResponse::default() }]
+        }
+        Reply::AnswerBody { bytes, end } => pieces(bytes, end, Response::ResponseBody),
+        Reply::AnswerTrailers => {
+            let response = Response::ResponseTrailers(TrailersResponse { header_mutation: None });
             vec![ProcessingResponse { response: Some(response), ..ProcessingResponse::default() }]
         }
         Reply::Deny(answer) => vec![ProcessingResponse {
@@ -72,12 +75,33 @@ fn duplex() -> ProcessingMode {
     }
 }
 
-fn body(body: Vec<u8>, end_of_stream: bool) -> ProcessingResponse {
-    let streamed = StreamedBodyResponse { body, end_of_stream, ..StreamedBodyResponse::default() };
-    let mutation = BodyMutation { mutation: Some(body_mutation::Mutation::StreamedResponse(streamed)) };
-    let common = CommonResponse { body_mutation: Some(mutation), ..CommonResponse::default() };
-    let response = Response::RequestBody(BodyResponse { response: Some(common) });
-    ProcessingResponse { response: Some(response), ..ProcessingResponse::default() }
+/// The mode in which the answer's body is streamed both ways. The request has none.
+fn answered() -> ProcessingMode {
+    ProcessingMode {
+        request_header_mode: HeaderSendMode::Send.into(),
+        request_body_mode: BodySendMode::None.into(),
+        request_trailer_mode: HeaderSendMode::Skip.into(),
+        response_header_mode: HeaderSendMode::Send.into(),
+        response_body_mode: BodySendMode::FullDuplexStreamed.into(),
+        response_trailer_mode: HeaderSendMode::Send.into(),
+    }
+}
+
+/// Messages of a body, of the request or of its answer.
+fn pieces(mut bytes: Bytes, end: bool, side: impl Fn(BodyResponse) -> Response) -> Vec<ProcessingResponse> {
+    let mut out = Vec::with_capacity(bytes.len() / CHUNK + 1);
+    loop {
+        let part = bytes.split_to(bytes.len().min(CHUNK));
+        let last = bytes.is_empty();
+        let streamed = StreamedBodyResponse { body: part.to_vec(), end_of_stream: end && last, ..StreamedBodyResponse::default() };
+        let mutation = BodyMutation { mutation: Some(body_mutation::Mutation::StreamedResponse(streamed)) };
+        let common = CommonResponse { body_mutation: Some(mutation), ..CommonResponse::default() };
+        let response = side(BodyResponse { response: Some(common) });
+        out.push(ProcessingResponse { response: Some(response), ..ProcessingResponse::default() });
+        if last {
+            break out;
+        }
+    }
 }
 
 fn mutation(edits: &HeadEdits, headers: &[Header]) -> Option<HeaderMutation> {

@@ -1,7 +1,7 @@
 //! One request as a state machine: events in, replies out. No I/O, no clock, no wire types; total: no order of events makes it panic.
 
 use bytes::Bytes;
-use inspect::{Answer, Facts, Flow, Head, HeadEdits, Header, Inspector, Opened, Outcome, Problem, Release, Step};
+use inspect::{Advertised, Answer, Facts, Flow, Head, HeadEdits, Header, Inspector, Opened, Outcome, Problem, Release, Step};
 use policy::{Action, Reason};
 
 /// What happened.
@@ -23,6 +23,12 @@ pub(crate) enum Event {
     StreamExpired,
     /// There is no time to look at what came.
     Overloaded,
+    /// The head of the upstream's answer; `end`: it has no body.
+    AnswerHead { end: bool },
+    /// Bytes of that answer's body; `end`: the last ones.
+    AnswerBody { bytes: Bytes, end: bool },
+    /// The answer is complete, and trailers follow it.
+    AnswerTrailers,
 }
 
 impl Event {
@@ -50,12 +56,18 @@ pub(crate) struct Arrival {
 pub(crate) enum Reply {
     /// Send the body as it comes, trailers too.
     WantBody,
-    /// The head may travel.
-    Head { edits: HeadEdits, verdict: &'static str },
+    /// The head may travel. `answer`: the upstream's answer is wanted too.
+    Head { edits: HeadEdits, verdict: &'static str, answer: bool },
     /// These bytes may travel.
     Body { bytes: Bytes, end: bool },
     /// The trailers may travel.
     Trailers,
+    /// The head of the upstream's answer may travel, without the length of its body.
+    AnswerHead,
+    /// These bytes of it may travel.
+    AnswerBody { bytes: Bytes, end: bool },
+    /// Its trailers may travel.
+    AnswerTrailers,
     /// The client gets this answer.
     Deny(Answer),
     /// The stream ends with an error: what came was no request.
@@ -75,7 +87,12 @@ pub(crate) enum Waiting {
 
 enum State {
     Start,
-    Body { flow: Box<Flow>, paused: bool },
+    Body {
+        flow: Box<Flow>,
+        paused: bool,
+    },
+    /// The request is decided, and its answer goes through here.
+    Answer(Advertised),
     Over,
 }
 
@@ -97,6 +114,7 @@ impl std::fmt::Debug for Session {
         let state = match &self.state {
             State::Start => "start",
             State::Body { .. } => "body",
+            State::Answer(_) => "answer",
             State::Over => "over",
         };
         f.debug_struct("Session").field("state", &state).finish_non_exhaustive()
@@ -111,6 +129,11 @@ impl Session {
     /// Whether all is said.
     pub(crate) fn over(&self) -> bool {
         matches!(self.state, State::Over)
+    }
+
+    /// Whether the request is decided, and only its answer is still under way.
+    pub(crate) fn answering(&self) -> bool {
+        matches!(self.state, State::Answer(_))
     }
 
     /// The limits that the driver's clock needs.
@@ -147,7 +170,7 @@ impl Session {
     pub(crate) fn expected(&self) -> Option<u64> {
         match &self.state {
             State::Body { flow, .. } => flow.expected(),
-            State::Start | State::Over => None,
+            State::Start | State::Answer(_) | State::Over => None,
         }
     }
 
@@ -175,6 +198,7 @@ impl Session {
                 _ => vec![Reply::Broken("the first message was not a head")],
             },
             State::Body { flow, paused } => self.body(flow, paused, event),
+            State::Answer(advertised) => self.answer(advertised, event),
             // What comes after the decision changes nothing.
             State::Over => Vec::new(),
         }
@@ -222,7 +246,7 @@ impl Session {
         if outcome.verdict.action == Action::Deny {
             return self.deny(outcome);
         }
-        vec![Reply::Head { edits: HeadEdits::default(), verdict: "tunnel" }]
+        vec![Reply::Head { edits: HeadEdits::default(), verdict: "tunnel", answer: false }]
     }
 
     fn body(&mut self, mut flow: Box<Flow>, paused: bool, event: Event) -> Vec<Reply> {
@@ -257,8 +281,8 @@ impl Session {
                 let outcome = flow.fail(Reason::Overloaded);
                 self.deny(outcome)
             }
-            Event::Head(_) | Event::TooMany(_) => {
-                // Two heads on one stream: whoever speaks is not Envoy.
+            Event::Head(_) | Event::TooMany(_) | Event::AnswerHead { .. } | Event::AnswerBody { .. } | Event::AnswerTrailers => {
+                // Two heads on one stream, or an answer before its request: whoever speaks is not Envoy.
                 self.outcome = Some(flow.fail(Reason::Internal));
                 vec![Reply::Broken("a second head")]
             }
@@ -276,7 +300,7 @@ impl Session {
                 self.state = State::Body { flow, paused };
                 let mut replies = Vec::with_capacity(2);
                 // The verdict so far: what has been looked at may travel.
-                replies.extend(head.map(|edits| Reply::Head { edits, verdict: "streaming" }));
+                replies.extend(head.map(|edits| Reply::Head { edits, verdict: "streaming", answer: false }));
                 if !body.is_empty() {
                     replies.push(Reply::Body { bytes: body, end: false });
                 }
@@ -286,7 +310,7 @@ impl Session {
     }
 
     fn finish_after(&mut self, flow: Box<Flow>, trailers: Option<&[Header]>, head: Option<HeadEdits>, body: Bytes) -> Vec<Reply> {
-        let mut replies: Vec<Reply> = head.map(|edits| Reply::Head { edits, verdict: "streaming" }).into_iter().collect();
+        let mut replies: Vec<Reply> = head.map(|edits| Reply::Head { edits, verdict: "streaming", answer: false }).into_iter().collect();
         replies.extend(self.finish(flow, trailers, body));
         replies
     }
@@ -300,7 +324,7 @@ impl Session {
         let verdict = outcome.verdict.action.as_str();
         self.outcome = Some(outcome);
         let mut replies = Vec::with_capacity(4);
-        replies.extend(head.map(|edits| Reply::Head { edits, verdict }));
+        replies.extend(head.map(|edits| Reply::Head { edits, verdict, answer: false }));
         if !before.is_empty() {
             replies.push(Reply::Body { bytes: before, end: false });
         }
@@ -314,13 +338,44 @@ impl Session {
         replies
     }
 
-    fn decided(&mut self, outcome: Outcome, edits: HeadEdits) -> Vec<Reply> {
+    fn decided(&mut self, outcome: Outcome, mut edits: HeadEdits) -> Vec<Reply> {
         if outcome.verdict.action == Action::Deny {
             return self.deny(outcome);
         }
         let verdict = outcome.verdict.action.as_str();
         self.outcome = Some(outcome);
-        vec![Reply::Head { edits, verdict }]
+        let advertised =
+            self.head.as_ref().zip(self.facts.as_ref()).and_then(|(head, facts)| Advertised::asked_for(head, facts, &mut edits));
+        let answer = advertised.is_some();
+        if let Some(advertised) = advertised {
+            self.state = State::Answer(advertised);
+        }
+        vec![Reply::Head { edits, verdict, answer }]
+    }
+
+    fn answer(&mut self, mut advertised: Advertised, event: Event) -> Vec<Reply> {
+        match event {
+            Event::AnswerHead { end } => {
+                if !end {
+                    self.state = State::Answer(advertised);
+                }
+                vec![Reply::AnswerHead]
+            }
+            Event::AnswerBody { bytes, end } => {
+                let bytes = advertised.push(&bytes, end);
+                if !end {
+                    self.state = State::Answer(advertised);
+                }
+                if end || !bytes.is_empty() { vec![Reply::AnswerBody { bytes, end }] } else { Vec::new() }
+            }
+            Event::AnswerTrailers => {
+                let bytes = advertised.push(&[], true);
+                let rest = (!bytes.is_empty()).then_some(Reply::AnswerBody { bytes, end: false });
+                rest.into_iter().chain([Reply::AnswerTrailers]).collect()
+            }
+            Event::StreamExpired => vec![Reply::Broken("the answer took too long")],
+            _ => vec![Reply::Broken("the answer was to come")],
+        }
     }
 
     fn deny(&mut self, outcome: Outcome) -> Vec<Reply> {

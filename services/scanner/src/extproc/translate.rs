@@ -55,7 +55,7 @@ impl Seen {
     }
 }
 
-/// The event of a message; `None` for messages that say nothing about the request (responses, flow control). `who` names the sandbox.
+/// The event of a message; `None` for messages that say nothing (flow control). `who` names the sandbox.
 /// What was seen goes with the head: credentials are kept no longer.
 pub(crate) fn event(
     message: ProcessingRequest,
@@ -67,7 +67,9 @@ pub(crate) fn event(
         Request::RequestHeaders(headers) => Event::Head(Box::new(arrival(headers, &std::mem::take(seen), who, request_id()))),
         Request::RequestBody(body) => Event::Body { bytes: Bytes::from(body.body), end: body.end_of_stream },
         Request::RequestTrailers(trailers) => Event::Trailers(headers_of(trailers.trailers)),
-        Request::ResponseHeaders(_) | Request::ResponseBody(_) | Request::ResponseTrailers(_) => return None,
+        Request::ResponseHeaders(headers) => Event::AnswerHead { end: headers.end_of_stream },
+        Request::ResponseBody(body) => Event::AnswerBody { bytes: Bytes::from(body.body), end: body.end_of_stream },
+        Request::ResponseTrailers(_) => Event::AnswerTrailers,
     })
 }
 

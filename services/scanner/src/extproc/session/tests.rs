@@ -57,7 +57,7 @@ fn status(replies: &[Reply]) -> Option<u16> {
 fn a_request_without_a_body_is_one_message_in_and_one_out() {
     let mut session = session();
     let replies = session.on(arrival("a.example", "/", &[], true));
-    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "allow" }]);
+    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "allow", answer: false }]);
     assert!(session.over() && session.take_outcome().is_some() && session.take_outcome().is_none());
     let mut session = super::tests::session();
     assert_eq!(status(&session.on(arrival("a.example", &format!("/?t={}", token()), &[], true))), Some(403));
@@ -71,7 +71,7 @@ fn the_head_of_a_body_is_withheld_until_the_end() {
     assert_eq!(session.on(body("12345", false)), []);
     let replies = session.on(body("67890", true));
     let end = Reply::Body { bytes: Bytes::from("1234567890"), end: true };
-    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "allow" }, end]);
+    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "allow", answer: false }, end]);
 }
 
 #[test]
@@ -160,6 +160,39 @@ fn only_what_makes_the_engine_look_is_work() {
     );
 }
 
+/// A client asks where it may push.
+fn push_refs(headers: &[(&str, &str)]) -> Event {
+    let Event::Head(arrival) = arrival("git.example", "/o/r.git/info/refs?service=git-receive-pack", headers, true) else { unreachable!() };
+    let head = Head { method: "GET".into(), ..arrival.head };
+    Event::Head(Box::new(Arrival { head, ..*arrival }))
+}
+
+#[test]
+fn who_asks_where_to_push_is_told_to_send_whole_packs() {
+    let mut session = session();
+    let headers = [("accept-encoding", "deflate, gzip"), ("accept", "*/*")];
+    let edits = HeadEdits { headers: vec![(0, Bytes::from("identity"))], ..HeadEdits::default() };
+    assert_eq!(session.on(push_refs(&headers)), [Reply::Head { edits, verdict: "allow", answer: true }]);
+    assert!(session.take_outcome().is_some() && session.answering() && !session.over(), "decided, and still there for the answer");
+    assert_eq!(session.waiting(), Waiting::Stream);
+    assert_eq!(session.on(Event::AnswerHead { end: false }), [Reply::AnswerHead]);
+    let id = "0".repeat(40);
+    let bytes = |text: String| Bytes::from(text);
+    let first = Event::AnswerBody { bytes: bytes(format!("0048{id} refs/heads/main\0delete")), end: false };
+    assert_eq!(session.on(first), [], "held until it is clear where the word goes");
+    let added = Reply::AnswerBody { bytes: bytes(format!("0050{id} refs/heads/main\0delete-refs no-thin0000")), end: true };
+    assert_eq!(session.on(Event::AnswerBody { bytes: Bytes::from("-refs0000"), end: true }), [added]);
+    assert!(session.over());
+
+    let mut late = super::tests::session();
+    late.on(push_refs(&[]));
+    assert_eq!(late.on(Event::StreamExpired), [Reply::Broken("the answer took too long")]);
+    let mut denied = super::tests::session();
+    let secret = token();
+    assert_eq!(status(&denied.on(push_refs(&[("x-other", &secret)]))), Some(200), "as git reads it");
+    assert!(denied.over(), "of what is refused there is no answer to wait for");
+}
+
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let text = prop_oneof!["[a-z ]{0,30}", Just(token()), Just("x".repeat(70_000))];
     let one = prop_oneof![
@@ -173,6 +206,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::StreamExpired),
         1 => Just(Event::Overloaded),
         1 => Just(arrival("a.example", "/", &[], false).refused()),
+        1 => Just(push_refs(&[])),
+        1 => any::<bool>().prop_map(|end| Event::AnswerHead { end }),
+        2 => any::<bool>().prop_map(|end| Event::AnswerBody { bytes: Bytes::from_static(b"0008\0abc"), end }),
+        1 => Just(Event::AnswerTrailers),
     ];
     prop::collection::vec(one, 0..12)
 }
@@ -193,14 +230,22 @@ proptest! {
                     Reply::Head { .. } => {
                         prop_assert!(!head);
                         head = true;
-                        over = session.over() && session.head.as_ref().is_some_and(|h| h.end);
+                        over = !session.answering() && session.head.as_ref().is_some_and(|h| h.end);
                     }
                     Reply::Body { bytes, end } => {
                         prop_assert!(head);
                         sent.extend_from_slice(&bytes);
                         over = end;
                     }
-                    Reply::Trailers | Reply::Deny(_) | Reply::Broken(_) => over = true,
+                    Reply::AnswerHead => {
+                        prop_assert!(head);
+                        over = session.over();
+                    }
+                    Reply::AnswerBody { end, .. } => {
+                        prop_assert!(head);
+                        over = end;
+                    }
+                    Reply::Trailers | Reply::AnswerTrailers | Reply::Deny(_) | Reply::Broken(_) => over = true,
                 }
             }
             prop_assert_eq!(over, session.over());
@@ -225,7 +270,7 @@ fn demanding() -> Session {
 fn a_tunnel_for_somebody_who_is_known_is_one_answer_and_leaves_no_record() {
     let mut session = demanding();
     let replies = session.on(sent_by(Identity::Token("id".into()), "CONNECT", false));
-    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "tunnel" }]);
+    assert_eq!(replies, [Reply::Head { edits: HeadEdits::default(), verdict: "tunnel", answer: false }]);
     assert!(session.over() && session.take_outcome().is_none());
 }
 
