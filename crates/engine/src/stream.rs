@@ -139,7 +139,7 @@ impl Stream {
         let (judged, clean) = (self.judged, self.clean_to);
         let open = report.findings.iter().filter(|f| f.span.end > claim).map(|f| f.span.start).min().unwrap_or(claim);
         let findings: Vec<Finding> =
-            report.findings.into_iter().filter(|f| f.span.end <= claim && f.span.end > judged && f.span.start >= clean).collect();
+            report.findings.into_iter().filter(|f| f.span.end <= claim && f.span.end > judged && f.span.end > clean).collect();
         self.coverage = self.coverage.and(report.coverage);
         self.clean_to = self.hold_back(open.min(claim).max(self.clean_to), &findings);
         self.judged = self.judged.max(claim.min(self.clean_to));

@@ -187,6 +187,42 @@ fn a_pause_releases_the_head_and_what_is_clean_but_no_claimed_tail() {
 }
 
 #[test]
+fn a_secret_whose_beginning_a_pause_let_go_does_not_travel_to_its_end() {
+    let inspector = inspector(OPEN, 0);
+    // Found as a whole string, since that holds an escape: it began before the run of characters that the pause held back.
+    let key: String = token().bytes().map(|byte| format!("{:x}", byte % 16)).collect::<Vec<_>>().concat();
+    let body = format!(r#"{{"messages":[{{"content":"https://a.example/robot/send?access_token={key}5c64\u0016","role":"user"}}]}}"#);
+    assert_eq!(
+        send(&inspector, &head(LLM, &[("content-type", "application/json")], false), &[body.as_bytes()]).outcome.verdict.action,
+        Action::Redact
+    );
+    for chunk in 1..body.len() {
+        let Opened::Body(mut flow) = inspector.open(&head(LLM, &[("content-type", "application/json")], false)) else {
+            panic!("a body follows")
+        };
+        let mut sent = Vec::new();
+        let mut stopped = false;
+        'parts: for part in body.as_bytes().chunks(chunk) {
+            let pushed = flow.push(Bytes::copy_from_slice(part));
+            for step in [pushed, flow.pause()] {
+                match step {
+                    Step::Hold => {}
+                    Step::Release(release) => sent.extend_from_slice(&release.body),
+                    Step::Deny(_) => {
+                        stopped = true;
+                        break 'parts;
+                    }
+                }
+            }
+        }
+        if !stopped {
+            sent.extend_from_slice(&flow.finish(&[]).1.body);
+        }
+        assert!(memchr::memmem::find(&sent, key.as_bytes()).is_none(), "in parts of {chunk}: {}", String::from_utf8_lossy(&sent));
+    }
+}
+
+#[test]
 fn lengths_that_lie_are_refused() {
     let inspector = inspector(OPEN, 0);
     for body in [&b"short"[..], b"longer than it said it would be"] {
