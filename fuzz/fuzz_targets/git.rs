@@ -5,7 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
-use git::{Event, Limits, Push, Service};
+use git::{Advertisement, Event, Limits, Push, Service};
 use libfuzzer_sys::fuzz_target;
 use sha1::{Digest, Sha1};
 
@@ -17,6 +17,7 @@ fuzz_target!(|input: (bool, Vec<(u8, u16, Vec<u8>)>, &[u8], u8)| {
     let text = String::from_utf8_lossy(bytes);
     drop(Service::of("POST", &text, None));
     drop(Service::of("GET", &text, Some(&text)));
+    assert_eq!(advertised(bytes, bytes.len().max(1)), advertised(bytes, usize::from(cut).max(1)));
     let body = if make { push(&entries, bytes) } else { bytes.to_vec() };
     assert_eq!(read(&body, body.len().max(1)), read(&body, usize::from(cut).max(1)));
 });
@@ -64,6 +65,15 @@ fn push(entries: &[(u8, u16, Vec<u8>)], name: &[u8]) -> Vec<u8> {
     }
     pack.extend(Sha1::digest(&pack));
     [format!("{:04x}{COMMAND}0000", COMMAND.len() + 4).as_bytes(), &pack].concat()
+}
+
+/// What a client is told of where it may push.
+fn advertised(bytes: &[u8], chunk: usize) -> Vec<u8> {
+    let mut advertisement = Advertisement::default();
+    let mut out: Vec<u8> = bytes.chunks(chunk).flat_map(|part| advertisement.push(part, false)).collect();
+    out.extend(advertisement.push(&[], true));
+    assert!(out == bytes || out.len() == bytes.len() + " no-thin".len());
+    out
 }
 
 /// What is told, and whether it is a push at all.

@@ -6,18 +6,27 @@ use engine::{Engine, FingerprintKey, Limits, RuleSet};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest};
-use inspect::{Identity, Inspector, Snapshot};
+use inspect::{Inspector, Snapshot};
 use policy::Policy;
+use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 
+use crate::doorman::Doorman;
 use crate::extproc::session::{Event, Reply, Session};
 use crate::extproc::{replies, translate};
 
+const POLICY: &str = "version: 1
+limits: {buffer: 64KiB}
+identity: {certificates: [{uri: 'spiffe://a.example/*'}], addresses: {laptop: ['fd00::7', 10.1.2.0/24]}}
+";
+
 static INSPECTOR: LazyLock<Inspector> = LazyLock::new(|| {
-    let policy = Policy::from_yaml("fuzz", "version: 1\nlimits: {buffer: 64KiB}\n").expect("a policy");
+    let policy = Policy::from_yaml("fuzz", POLICY).expect("a policy");
     let limits = Limits { whole_bytes: 1024, block_bytes: 512, overlap_bytes: 256, ..Limits::default() };
     let engine = Engine::compile(RuleSet::builtin(), limits, FingerprintKey([7; 32])).expect("the catalogue compiles");
     Inspector::new(Snapshot { engine, policy: policy.into() }, 0)
 });
+
+static DOORMAN: LazyLock<Doorman> = LazyLock::new(|| Doorman::new(INSPECTOR.clone(), "others".into(), None).expect("no file"));
 
 /// Plays `data` as a sequence of messages and alarms: one byte says which, two bytes say how long its content is.
 ///
@@ -30,14 +39,14 @@ pub fn play(mut data: &[u8]) {
         let length = (usize::from(*high) << 8 | usize::from(*low)).min(rest.len());
         let (content, next) = rest.split_at(length);
         data = next;
-        let event = match kind % 8 {
+        let event = match kind % 12 {
             0 => Some(Event::Pause),
             1 => Some(Event::HoldExpired),
             2 => Some(Event::StreamExpired),
             n => translate::event(
                 message(n, content),
-                &mut translate::Seen::default(),
-                |_| ("fuzz".to_owned(), Identity::Given),
+                &mut translate::Seen::of(&metadata(content)),
+                |seen| DOORMAN.who(seen),
                 || "id".to_owned(),
             ),
         };
@@ -53,8 +62,9 @@ pub fn play(mut data: &[u8]) {
                     assert!(head, "a body before the head");
                     over = *end;
                 }
-                Reply::Trailers | Reply::Deny(_) | Reply::Broken(_) => over = true,
-                Reply::WantBody => {}
+                Reply::Trailers | Reply::Deny(_) | Reply::Broken(_) | Reply::AnswerTrailers => over = true,
+                Reply::AnswerBody { end, .. } => over = *end,
+                Reply::WantBody | Reply::AnswerHead => {}
             }
             // Every reply has messages, or ends the stream with an error.
             drop(replies::messages(reply, session.headers(), session.request_id()));
@@ -69,20 +79,41 @@ fn message(kind: u8, content: &[u8]) -> ProcessingRequest {
             Request::RequestHeaders(HttpHeaders { headers: Some(headers(content)), end_of_stream: kind == 3, ..HttpHeaders::default() })
         }
         5 | 6 => Request::RequestBody(HttpBody { body: content.to_vec(), end_of_stream: kind == 5, ..HttpBody::default() }),
-        _ => Request::RequestTrailers(HttpTrailers { trailers: Some(headers(content)) }),
+        7 => Request::RequestTrailers(HttpTrailers { trailers: Some(headers(content)) }),
+        8 => Request::ResponseHeaders(HttpHeaders { headers: Some(headers(content)), ..HttpHeaders::default() }),
+        9 | 10 => Request::ResponseBody(HttpBody { body: content.to_vec(), end_of_stream: kind == 9, ..HttpBody::default() }),
+        _ => Request::ResponseTrailers(HttpTrailers { trailers: None }),
     };
     ProcessingRequest { request: Some(request), ..ProcessingRequest::default() }
+}
+
+/// The same lines as what Envoy says with a stream.
+fn metadata(content: &[u8]) -> MetadataMap {
+    let mut all = MetadataMap::new();
+    for (key, value) in lines(content) {
+        if let (Ok(key), Ok(value)) = (MetadataKey::from_bytes(key), MetadataValue::try_from(value)) {
+            all.insert(key, value);
+        }
+    }
+    all
 }
 
 /// Lines of `name: value`; the usual head goes before them.
 fn headers(content: &[u8]) -> HeaderMap {
     let usual = [(":method", "POST"), (":authority", "a.example"), (":path", "/"), (":scheme", "https")];
     let usual = usual.map(|(key, value)| HeaderValue { key: key.into(), raw_value: value.into(), ..HeaderValue::default() });
-    let lines = content.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|line| {
+    let header = |(key, value): (&[u8], &[u8])| HeaderValue {
+        key: String::from_utf8_lossy(key).into_owned(),
+        raw_value: value.to_vec(),
+        ..HeaderValue::default()
+    };
+    HeaderMap { headers: usual.into_iter().chain(lines(content).map(header)).collect() }
+}
+
+fn lines(content: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    content.split(|b| *b == b'\n').filter(|line| !line.is_empty()).map(|line| {
         let colon = line.iter().skip(1).position(|b| *b == b':').map_or(line.len(), |at| at + 1);
         let (key, value) = line.split_at(colon);
-        let value = value.strip_prefix(b":").unwrap_or(value);
-        HeaderValue { key: String::from_utf8_lossy(key).into_owned(), raw_value: value.to_vec(), ..HeaderValue::default() }
-    });
-    HeaderMap { headers: usual.into_iter().chain(lines).collect() }
+        (key, value.strip_prefix(b":").unwrap_or(value))
+    })
 }
