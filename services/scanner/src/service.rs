@@ -31,6 +31,10 @@ const LARGEST_EVENT: usize = 1 << 20;
 /// The metadata of a stream repeats what an agent said of itself, which the gateway's listener bounds to 60 KiB. A stream refused for its
 /// length would be one that failed, and pass where the gateway is fail-open.
 const LARGEST_METADATA: u32 = 128 << 10;
+/// Bytes of one stream that may come before they are asked for: two of Envoy's messages.
+const STREAM_WINDOW: u32 = 128 << 10;
+/// Bytes of all streams of a connection that may. Long bodies that wait to be taken in stay unread, and must leave room for everybody's heads.
+const CONNECTION_WINDOW: u32 = 128 << 20;
 /// A dead peer is noticed within the sum of these two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -284,6 +288,8 @@ fn server() -> Server {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(LARGEST_METADATA)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .tcp_nodelay(true)
 }
 
