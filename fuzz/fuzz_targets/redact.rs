@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use engine::{Confidence, Engine, Finding, FingerprintKey, Kind, Limits, Media, RuleSet};
-use inspect::{Head, Header, Identity, Inspector, Opened, Snapshot, Step};
+use inspect::{Header, Inspector, Opened, Snapshot, Step};
 use libfuzzer_sys::fuzz_target;
 use policy::Policy;
 
@@ -47,18 +47,7 @@ fn send(body: &[u8], content_type: &str, of_known_length: bool, pauses: bool, ch
     let header = |name: &str, value: String| Header { name: name.to_owned(), value: value.into() };
     let mut headers = vec![header("content-type", content_type.to_owned())];
     headers.extend(of_known_length.then(|| header("content-length", body.len().to_string())));
-    let head = Head {
-        request_id: "fuzz".into(),
-        sandbox: "fuzz".into(),
-        identity: Identity::Given,
-        at: 0,
-        method: "POST".into(),
-        tls: true,
-        authority: "api.anthropic.com".into(),
-        path: Bytes::from_static(b"/v1/messages"),
-        headers,
-        end: false,
-    };
+    let head = portcullis_fuzz::head("api.anthropic.com".into(), Bytes::from_static(b"/v1/messages"), headers, false);
     let Opened::Body(mut flow) = INSPECTOR.open(&head) else { return None };
     let mut sent = Vec::new();
     for part in body.chunks(chunk) {

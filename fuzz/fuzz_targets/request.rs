@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use engine::{Engine, FingerprintKey, Limits, RuleSet};
-use inspect::{Head, Header, Identity, Inspector, Opened, Snapshot, Step};
+use inspect::{Header, Inspector, Opened, Snapshot, Step};
 use libfuzzer_sys::fuzz_target;
 use policy::Policy;
 
@@ -33,22 +33,10 @@ fuzz_target!(|data: &[u8]| {
         rest = &rest[at + 2..];
     }
     let text = |i: usize| parts.get(i).map(|p| String::from_utf8_lossy(p).into_owned()).unwrap_or_default();
-    let headers = parts.iter().skip(2).collect::<Vec<_>>();
-    let head = Head {
-        request_id: "fuzz".into(),
-        sandbox: "fuzz".into(),
-        identity: Identity::Given,
-        at: 0,
-        method: "POST".into(),
-        tls: true,
-        authority: text(0),
-        path: Bytes::copy_from_slice(parts.get(1).copied().unwrap_or(b"/")),
-        headers: headers
-            .chunks_exact(2)
-            .map(|p| Header { name: String::from_utf8_lossy(p[0]).to_lowercase(), value: Bytes::copy_from_slice(p[1]) })
-            .collect(),
-        end: rest.is_empty(),
-    };
+    let headers = parts.get(2..).unwrap_or_default().chunks_exact(2);
+    let headers = headers.map(|p| Header { name: String::from_utf8_lossy(p[0]).to_lowercase(), value: Bytes::copy_from_slice(p[1]) });
+    let path = Bytes::copy_from_slice(parts.get(1).copied().unwrap_or(b"/"));
+    let head = portcullis_fuzz::head(text(0), path, headers.collect(), rest.is_empty());
     let Opened::Body(mut flow) = INSPECTOR.open(&head) else { return };
     for (i, chunk) in rest.chunks(97).enumerate() {
         if let Step::Deny(_) = flow.push(Bytes::copy_from_slice(chunk)) {

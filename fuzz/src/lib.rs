@@ -1,21 +1,31 @@
-//! What targets share: text with pieces of the catalogue in it, which no fuzzer would come upon by itself.
+//! What targets share: text with pieces of the catalogue in it, which no fuzzer would come upon by itself, and the head of a request.
 
 use std::sync::LazyLock;
 
-use engine::RuleSet;
+use bytes::Bytes;
+use engine::{Oracle, RuleSet};
+use inspect::{Head, Header, Identity};
 
 /// Longer texts only take longer.
 const MAX_TEXT: usize = 2048;
 
-/// Examples, counter-examples, anchors and words of contexts.
-static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-    let set = RuleSet::builtin();
-    let texts = set.detectors().iter().flat_map(|d| {
-        let words = d.anchors.iter().chain(d.context.iter().flat_map(|c| &c.keywords));
-        d.examples.iter().chain(&d.counter_examples).chain(words).map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>()
-    });
-    texts.filter(|t| t.len() < 600).collect()
-});
+static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| Oracle::pieces(RuleSet::builtin()));
+
+/// The head of a `POST` over TLS.
+pub fn head(authority: String, path: Bytes, headers: Vec<Header>, end: bool) -> Head {
+    Head {
+        request_id: "fuzz".into(),
+        sandbox: "fuzz".into(),
+        identity: Identity::Given,
+        at: 0,
+        method: "POST".into(),
+        tls: true,
+        authority,
+        path,
+        headers,
+        end,
+    }
+}
 
 /// The bytes as they are, but for those from 200 on: such a byte and the two behind it stand for a piece of the catalogue.
 pub fn text(data: &[u8]) -> Vec<u8> {

@@ -30,6 +30,16 @@ impl Oracle {
         Ok(Oracle { matcher: Matcher::compile(set)? })
     }
 
+    /// What to try it on, and nobody would come upon: examples, counter-examples, anchors and words of contexts.
+    pub fn pieces(set: &RuleSet) -> Vec<Vec<u8>> {
+        const LONGEST: usize = 600;
+        let texts = set.detectors().iter().flat_map(|d| {
+            let words = d.anchors.iter().chain(d.context.iter().flat_map(|c| &c.keywords));
+            d.examples.iter().chain(&d.counter_examples).chain(words)
+        });
+        texts.filter(|text| text.len() < LONGEST).map(|text| text.as_bytes().to_vec()).collect()
+    }
+
     /// What one of the two ways finds and the other does not: detectors and places, no content.
     pub fn differences(&self, bytes: &[u8]) -> Vec<String> {
         let view = View::of(bytes);
@@ -98,15 +108,7 @@ mod tests {
 
     static ORACLE: LazyLock<Oracle> = LazyLock::new(|| Oracle::new(RuleSet::builtin()).expect("the catalogue compiles"));
 
-    /// Examples, counter-examples and bare anchors of the catalogue.
-    static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
-        let set = RuleSet::builtin();
-        let texts = set.detectors().iter().flat_map(|d| {
-            let words = d.anchors.iter().chain(d.context.iter().flat_map(|c| &c.keywords));
-            d.examples.iter().chain(&d.counter_examples).chain(words).map(|t| t.as_bytes().to_vec()).collect::<Vec<_>>()
-        });
-        texts.filter(|t| t.len() < 600).collect()
-    });
+    static PIECES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| Oracle::pieces(RuleSet::builtin()));
 
     /// A piece as it stands, cut short, with a byte changed, or chance.
     fn piece() -> impl Strategy<Value = Vec<u8>> {
