@@ -151,7 +151,7 @@ ROOM = [
     ),
     lines(
         "Waiting for a turn",
-        "How long scans of 16 KiB and more wait for a core: the next one is the sandbox's that has computed least. Beyond two seconds they are sent away.",
+        "How long scans of 16 KiB and more wait for a core: the next one is the sandbox's that has computed least. Beyond three seconds they are sent away.",
         "s",
         *quantiles("portcullis_turn_wait_seconds", "{POD}"),
         width=6,

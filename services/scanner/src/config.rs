@@ -19,7 +19,8 @@ pub struct Limits {
     pub turns: usize,
     /// Long bodies of one sandbox that are taken in at a time.
     pub bodies: usize,
-    /// How long a scan may wait for its turn, or a body to be taken in; then the request is refused as `overloaded`.
+    /// How long a message may wait for a turn, and for its body to be taken in; then the request is refused as `overloaded`. Less than the time
+    /// within which Envoy wants an answer (`message_timeout` in `envoy/envoy.yaml`).
     pub turn_wait: Duration,
     /// Calls of the Scan API under way; more are refused.
     pub api_calls: usize,
@@ -44,7 +45,7 @@ impl Default for Limits {
             turns: cores,
             // Enough to keep all cores busy while some of them are under way to here.
             bodies: 4 * cores,
-            turn_wait: Duration::from_secs(2),
+            turn_wait: Duration::from_secs(3),
             api_calls: 64,
             api_message_bytes: 16 << 20,
             api_timeout: Duration::from_secs(30),

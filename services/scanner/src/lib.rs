@@ -16,6 +16,7 @@ mod service;
 mod shared_state;
 mod tokens;
 mod turns;
+mod workers;
 
 pub use config::{Config, Limits, TlsConfig};
 pub use metrics::Metrics;

@@ -98,7 +98,7 @@ impl Metrics {
         )
         .buckets(vec![25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5]);
         let waits = |name: &str, help: &str| {
-            HistogramOpts::new(name, help).buckets(vec![100e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5])
+            HistogramOpts::new(name, help).buckets(vec![100e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0])
         };
         let turns = waits(
             "portcullis_turn_wait_seconds",

@@ -31,10 +31,12 @@ const LARGEST_EVENT: usize = 1 << 20;
 /// The metadata of a stream repeats what an agent said of itself, which the gateway's listener bounds to 60 KiB. A stream refused for its
 /// length would be one that failed, and pass where the gateway is fail-open.
 const LARGEST_METADATA: u32 = 128 << 10;
-/// Bytes of one stream that may come before they are asked for: two of Envoy's messages.
-const STREAM_WINDOW: u32 = 128 << 10;
-/// Bytes of all streams of a connection that may. Long bodies that wait to be taken in stay unread, and must leave room for everybody's heads.
-const CONNECTION_WINDOW: u32 = 128 << 20;
+/// Bytes of one stream that may come before they are asked for: one of Envoy's messages. With more, uploads take more of Envoy's time at once
+/// than they leave to others.
+const STREAM_WINDOW: u32 = 64 << 10;
+/// Bytes of all streams of a connection that may. Long bodies that wait to be taken in stay unread, and must leave room for everybody's heads:
+/// here that of a thousand does, on the connection of one of Envoy's workers.
+const CONNECTION_WINDOW: u32 = 1024 * STREAM_WINDOW;
 /// A dead peer is noticed within the sum of these two.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);

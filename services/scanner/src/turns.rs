@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -67,17 +67,17 @@ impl Turns {
         Turns(Arc::new(Mutex::new(State::new(slots))))
     }
 
-    /// Waits for a turn, at most for `patience`.
+    /// Waits for a turn, until `end` at most.
     ///
     /// # Errors
     /// None came.
-    pub(crate) async fn take(&self, sandbox: &str, patience: Duration) -> Result<Turn, TooLong> {
+    pub(crate) async fn take(&self, sandbox: &str, end: tokio::time::Instant) -> Result<Turn, TooLong> {
         let waiter = match self.lock().ask(sandbox) {
             Asked::Now(sandbox) => return Ok(self.turn(sandbox)),
             Asked::Wait(waiter) => waiter,
         };
         // A turn that comes when nobody waits any longer is dropped with the channel, which passes it on.
-        let turn = tokio::time::timeout(patience, waiter).await.ok().and_then(Result::ok);
+        let turn = tokio::time::timeout_at(end, waiter).await.ok().and_then(Result::ok);
         let mut turn = turn.ok_or(TooLong)?;
         turn.begun = Instant::now();
         Ok(turn)
@@ -192,15 +192,23 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    fn after(millis: u64) -> tokio::time::Instant {
+        tokio::time::Instant::now() + Duration::from_millis(millis)
+    }
+
+    fn long() -> tokio::time::Instant {
+        after(60_000)
+    }
 
     /// Asks for a turn and stays in the queue.
     async fn queued(turns: &Turns, sandbox: &'static str) -> tokio::task::JoinHandle<Result<Turn, TooLong>> {
         let (turns, before) = (turns.clone(), turns.waiting());
         let asking = turns.clone();
-        let task = tokio::spawn(async move { asking.take(sandbox, LONG).await });
+        let task = tokio::spawn(async move { asking.take(sandbox, long()).await });
         while turns.waiting() == before {
             tokio::task::yield_now().await;
         }
@@ -210,7 +218,7 @@ mod tests {
     #[tokio::test]
     async fn who_computed_little_is_next_however_many_of_another_wait() {
         let turns = Turns::new(1);
-        let first = turns.take("noisy", LONG).await.unwrap();
+        let first = turns.take("noisy", long()).await.unwrap();
         let mut noisy = Vec::new();
         for _ in 0..50 {
             noisy.push(queued(&turns, "noisy").await);
@@ -250,8 +258,8 @@ mod tests {
     #[tokio::test]
     async fn patience_ends_and_a_turn_that_nobody_waits_for_is_passed_on() {
         let turns = Turns::new(1);
-        let held = turns.take("a", LONG).await.unwrap();
-        assert_eq!(turns.take("b", Duration::from_millis(20)).await.unwrap_err(), TooLong);
+        let held = turns.take("a", long()).await.unwrap();
+        assert_eq!(turns.take("b", after(20)).await.unwrap_err(), TooLong);
         let gone = queued(&turns, "b").await;
         let waits = queued(&turns, "c").await;
         gone.abort();
@@ -259,14 +267,14 @@ mod tests {
         drop(held);
         drop(waits.await.unwrap().unwrap());
         assert_eq!((turns.waiting(), turns.lock().free), (0, 1));
-        drop(turns.take("b", LONG).await.unwrap());
+        drop(turns.take("b", long()).await.unwrap());
     }
 
     #[tokio::test]
     async fn sandboxes_without_end_are_not_remembered() {
         let turns = Turns::new(2);
         for i in 0..5 * REMEMBERED {
-            drop(turns.take(&format!("s{i}"), LONG).await.unwrap());
+            drop(turns.take(&format!("s{i}"), long()).await.unwrap());
         }
         let state = turns.lock();
         assert!(state.queues.len() <= REMEMBERED + 1 && state.order.is_empty() && state.free == 2);

@@ -348,6 +348,45 @@ async fn long_bodies_of_one_sandbox_wait_for_each_other_and_all_come_through() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn long_bodies_that_wait_leave_room_for_the_heads_of_others() {
+    let running = start(Limits { bodies: 1, turn_wait: Duration::from_secs(60), drain: Duration::ZERO, ..Limits::default() }).await;
+    // One connection, as one of Envoy's workers has it.
+    let client = ExternalProcessorClient::new(Running::channel(&running.scan).await);
+    let begin = async |address: &'static str| {
+        let (say, said) = tokio::sync::mpsc::channel(1);
+        say.send(headers("/", false)).await.expect("taken");
+        let stream = from(address, tokio_stream::wrappers::ReceiverStream::new(said));
+        let mut answers = client.clone().process(stream).await.expect("a stream").into_inner();
+        let answer = tokio::time::timeout(Duration::from_secs(5), answers.message()).await;
+        answer.expect("bodies that wait hold up no head").expect("well").expect("an answer");
+        (say, answers)
+    };
+    // It is taken in, and goes on and on.
+    let (first, _its_answers) = begin("10.0.0.1").await;
+    first.send(chunk(&" ".repeat(100_000), false)).await.expect("taken");
+    let going_on = tokio::spawn(async move {
+        while first.send(chunk(" ", false)).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await
+        }
+    });
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..40 {
+        let (say, answers) = begin("10.0.0.1").await;
+        waiting.spawn(async move {
+            while say.send(chunk(&" ".repeat(30_000), false)).await.is_ok() {}
+            drop(answers);
+        });
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let _other = begin("10.0.0.2").await;
+    let page = running.page("/metrics").await;
+    assert!(page.contains("\nportcullis_streams 42\n"), "{page}");
+    going_on.abort();
+    waiting.shutdown().await;
+    running.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_gateway_of_another_version_is_refused_and_counted() {
     let running = start(Limits::default()).await;
     let mut client = ExternalProcessorClient::new(Running::channel(&running.scan).await);

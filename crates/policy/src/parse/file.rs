@@ -142,7 +142,7 @@ part! {
 part! {
     Limits (LIMITS at "limits.") {
         buffer: Option<Spanned<String>>, "64KiB–16MiB", "`1MiB`", "up to this a body is held until the verdict", "256KiB";
-        memory: Option<Spanned<String>>, "16MiB–1TiB", "`512MiB`", "all holds of a scanner together; as it fills, streams hold less, then none is taken any more", "1GiB";
+        memory: Option<Spanned<String>>, "16MiB–1TiB", "`512MiB`", "all holds of a scanner together; as it fills, streams hold less, then none is taken any more. What of long bodies waits unread is beside it: 64 KiB of each, at most 64 MiB for each of a gateway's workers", "1GiB";
         decoded: Option<Spanned<String>>, "64KiB–16GiB", "`64MiB`", "bytes that the layers of one location may decode to", "128MiB";
         depth: Option<Spanned<u32>>, "1–16", "`8`", "layers inside layers", "6";
         ratio: Option<Spanned<u64>>, "10–100000", "`200`", "decoded bytes per compressed byte, beyond a grace of 1 MiB", "100";

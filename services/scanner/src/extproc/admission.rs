@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::intake::{Intake, Lease};
 use crate::turns::{TooLong, Turn, Turns};
+use crate::workers::Workers;
 use crate::{Limits, Metrics};
 
 /// Cheap to clone.
@@ -17,6 +18,7 @@ pub(crate) struct Admission {
     streams: Arc<Fair>,
     limit: usize,
     turns: Turns,
+    pub(super) workers: Workers,
     intake: Intake,
     patience: Duration,
     waited: Histogram,
@@ -29,6 +31,7 @@ impl Admission {
             streams: Arc::default(),
             limit: limits.streams,
             turns: Turns::new(limits.turns),
+            workers: Workers::start(limits.turns),
             intake: Intake::new(limits.bodies),
             patience: limits.turn_wait,
             waited: metrics.turn_wait.clone(),
@@ -42,20 +45,26 @@ impl Admission {
         share.resize(1, self.limit).then_some(share)
     }
 
+    /// Until when a message that comes now may wait, for whatever it is.
+    pub(crate) fn patience(&self) -> Instant {
+        Instant::now() + self.patience
+    }
+
     /// A turn at computing.
     ///
     /// # Errors
-    /// None came in time.
-    pub(crate) async fn turn(&self, sandbox: &str) -> Result<Turn, TooLong> {
+    /// None came before `end`.
+    pub(crate) async fn turn(&self, sandbox: &str, end: Instant) -> Result<Turn, TooLong> {
         let timer = self.waited.start_timer();
-        let turn = self.turns.take(sandbox, self.patience).await;
+        let turn = self.turns.take(sandbox, end).await;
         timer.observe_duration();
         turn
     }
-    /// The right to take in (more of) a long body; `None`: it did not come before `end`, or in time.
+
+    /// The right to take in (more of) a long body; `None`: it did not come before `end`.
     pub(crate) async fn lease(&self, sandbox: &str, end: Instant) -> Option<Lease> {
         let timer = self.waited_for_others.start_timer();
-        let lease = tokio::time::timeout_at(end.min(Instant::now() + self.patience), self.intake.lease(sandbox)).await;
+        let lease = tokio::time::timeout_at(end, self.intake.lease(sandbox)).await;
         timer.observe_duration();
         lease.ok().flatten()
     }

@@ -21,7 +21,7 @@ use crate::record::{End, Recorder};
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 /// Envoy must take an answer within this, beside its own pace of reading.
 const ANSWER: Duration = Duration::from_secs(60);
-/// From this many bytes on, looking at them is work that must not stop the other tasks of this thread, and for which sandboxes take turns.
+/// From this many bytes on, looking at them is work for a thread of its own, and for which sandboxes take turns.
 const HEAVY: usize = 16 << 10;
 
 type Answers = mpsc::Sender<Result<ProcessingResponse, Status>>;
@@ -261,10 +261,11 @@ impl Driver {
             }
             event => event,
         };
-        let event = self.taken_in(event).await;
-        let mut replies = self.answers(event).await;
+        let until = self.admission.patience().min(self.deadline);
+        let event = self.taken_in(event, until).await;
+        let mut replies = self.answers(event, until).await?;
         // Envoy sends the body when it is told to, and not before.
-        if replies.contains(&Reply::WantBody) && self.session.expected().is_some_and(|length| length > SHORT) && !self.leased().await {
+        if replies.contains(&Reply::WantBody) && self.session.expected().is_some_and(|length| length > SHORT) && !self.leased(until).await {
             replies = self.session.on(Event::Overloaded);
         }
         if self.session.answering() {
@@ -285,14 +286,14 @@ impl Driver {
     }
 
     /// An event of a long body, once more of that may be taken in.
-    async fn taken_in(&mut self, event: Event) -> Event {
+    async fn taken_in(&mut self, event: Event, until: time::Instant) -> Event {
         let Event::Body { bytes, .. } = &event else { return event };
         let more = bytes.len();
         self.received = self.received.saturating_add(more as u64);
         if self.received <= SHORT {
             return event;
         }
-        if !self.leased().await {
+        if !self.leased(until).await {
             return Event::Overloaded;
         }
         if !self.lease.as_mut().is_some_and(|lease| lease.spend(more)) {
@@ -301,30 +302,48 @@ impl Driver {
         event
     }
 
-    /// Waits for a lease, if there is none.
-    async fn leased(&mut self) -> bool {
+    /// Waits for a lease, if there is none, until then.
+    async fn leased(&mut self, until: time::Instant) -> bool {
         if self.lease.is_none()
             && let Some(place) = &self.place
         {
-            self.lease = self.admission.lease(place.sandbox(), self.deadline).await;
+            self.lease = self.admission.lease(place.sandbox(), until).await;
         }
         self.lease.is_some()
     }
 
     /// What the session answers. Long work waits for its turn, and is refused when none comes.
-    async fn answers(&mut self, event: Event) -> Vec<Reply> {
+    ///
+    /// # Errors
+    /// It came to no end.
+    async fn answers(&mut self, event: Event, until: time::Instant) -> Result<Vec<Reply>, Status> {
         // Without a place there is no work: nothing has come yet, or it was refused.
         let (event, turn) = match self.place.as_ref().filter(|_| self.session.work(&event) >= HEAVY) {
             None => (event, None),
-            Some(place) => match self.admission.turn(place.sandbox()).await {
+            Some(place) => match self.admission.turn(place.sandbox(), until).await {
                 Ok(turn) => (event, Some(turn)),
                 Err(_) => (event.refused(), None),
             },
         };
-        let started = Instant::now();
-        let answers = if turn.is_some() { tokio::task::block_in_place(|| self.session.on(event)) } else { self.session.on(event) };
-        self.busy += started.elapsed();
-        answers
+        let Some(turn) = turn else {
+            let started = Instant::now();
+            let replies = self.session.on(event);
+            self.busy += started.elapsed();
+            return Ok(replies);
+        };
+        let mut session = self.session.take();
+        let span = Span::current();
+        let scanned = self.admission.workers.run(move || {
+            let started = Instant::now();
+            let replies = span.in_scope(|| session.on(event));
+            let busy = started.elapsed();
+            drop(turn);
+            (session, replies, busy)
+        });
+        let (session, replies, busy) = scanned.await.map_err(|failed| Status::internal(failed.to_string()))?;
+        self.session = session;
+        self.busy += busy;
+        Ok(replies)
     }
 
     /// The outcome, if there is one that is not recorded yet.

@@ -13,7 +13,7 @@ pub(super) const SHORT: u64 = 64 << 10;
 /// After so many bytes a body makes room for another one of its sandbox's.
 const QUANTUM: usize = 1 << 20;
 /// Or when nothing more of it came for so long: a slow sender keeps nobody out.
-const IDLE: Duration = Duration::from_millis(20);
+const IDLE: Duration = Duration::from_millis(50);
 /// Sandboxes that are known; of more, those without a body are forgotten.
 const REMEMBERED: usize = 1024;
 

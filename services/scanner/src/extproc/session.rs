@@ -126,6 +126,12 @@ impl Session {
         Session { inspector, state: State::Start, head: None, facts: None, outcome: None, length_known: false, tunnelled: false }
     }
 
+    /// Takes all of it; what stays behind answers nothing.
+    pub(crate) fn take(&mut self) -> Session {
+        let rest = Session { state: State::Over, ..Session::new(self.inspector.clone()) };
+        std::mem::replace(self, rest)
+    }
+
     /// Whether all is said.
     pub(crate) fn over(&self) -> bool {
         matches!(self.state, State::Over)
