@@ -95,3 +95,18 @@ pub struct Config {
     /// Where the metrics are registered.
     pub registry: Registry,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waited_in_vain_is_told_before_envoy_gives_up() {
+        let envoy = include_str!("../../../envoy/envoy.yaml");
+        let timeouts: Vec<u64> =
+            envoy.lines().filter_map(|line| line.trim().strip_prefix("message_timeout: ")?.strip_suffix('s')?.parse().ok()).collect();
+        let [timeout] = timeouts[..] else { panic!("one for all: {timeouts:?}") };
+        // A second for the way there and back under load.
+        assert!(Limits::default().turn_wait + Duration::from_secs(1) <= Duration::from_secs(timeout));
+    }
+}

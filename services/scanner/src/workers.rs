@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// More than the others have: where both want all of a processor, a scan gets a third of what they get (`sched(7)`, "The nice value"). Much less, and scans on a
-/// machine that compiles would take ten times as long.
+/// More than the others have: where both want all of a processor, a scan gets a third of what they get (`sched(7)`, "The nice value"). With
+/// much more, scans on a machine that compiles would take ten times as long.
 const NICE: i32 = 5;
 
 type Job = Box<dyn FnOnce() + Send>;
